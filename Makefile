@@ -1,0 +1,58 @@
+# Works from a bare clone with python3 (3.11 to 3.13) and make. Another interpreter: make demo PYTHON=python3.12
+PYTHON ?= python3
+JOBS ?= 2
+CREDENTIALS ?= 100000
+
+VENV := .venv
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+
+# Where the UI keeps its history; DEMO=1 shows what make demo left behind.
+DEMO ?=
+UI_HOME ?= $(CURDIR)/$(if $(DEMO),.demo/dagster_home,.dagster_home)
+UI_PORT ?= 3000
+
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check ui bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install everything into .venv, once
+
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "credstore_pipeline needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there)."; \
+	  echo "Name another one: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || { echo "Setting up $(VENV) (once; some minutes at most) ..."; $(PYTHON) -m venv --clear $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## the whole migration on a made-up store: refused, allowed, repeated, read back
+	@$(BIN)/python -m credstore_pipeline.demo run
+
+test: $(READY) ## every test
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST)
+
+check: $(READY) ## format, lint, types, and that Dagster can load the definitions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+ui: $(READY) ## Dagster's UI on this machine; DEMO=1 opens it on what make demo left
+	@mkdir -p $(UI_HOME)
+	@test -e $(UI_HOME)/dagster.yaml || cp credstore_pipeline/dagster_home/dagster.yaml $(UI_HOME)/
+	@set -a; $(if $(DEMO),. ./.demo/settings.env;) set +a; \
+	  DAGSTER_HOME="$(UI_HOME)" exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(UI_PORT)
+
+bench: $(READY) ## measure against pgloader and an ORM script; CREDENTIALS=1000000 for the large store
+	@$(BIN)/python -m credstore_pipeline.bench --credentials $(CREDENTIALS)
+
+clean: ## remove what demo, tests and tools left; .venv and .dagster_home stay
+	rm -rf .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .tmp_dagster_home_* build dist
+	find credstore_pipeline credstore_pipeline_tests -name __pycache__ -type d -exec rm -rf {} +
