@@ -1,0 +1,124 @@
+"""What PostgreSQL refuses, as evidence: SQLSTATE, table, constraint, line of a COPY.
+
+Never its own words: they quote rows.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg2
+from psycopg2 import errorcodes
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from credstore_pipeline.core.errors import UNCHANGED, TargetError, TargetUnreachable, TransientTargetError
+from credstore_pipeline.core.target.failure_kinds import LOGIN_WORDS, STATES, TRANSIENT, UNREACHABLE
+
+LOST = "the connection was lost."
+LOST_TODO = "Is the server running, and the network up? Run again: a run takes up where the database stands."
+
+
+@contextmanager
+def boundary(where: str, *, state: str = UNCHANGED) -> Iterator[None]:
+    """Let no error of a driver out of the block: what leaves it is ours, and holds evidence alone.
+
+    Args:
+        where: What the block does: a stage, a table.
+        state: What state the data is in if the block fails.
+
+    Raises:
+        TransientTargetError: If trying again may help.
+        TargetUnreachable: If there is no connection to be had.
+        TargetError: For everything else that the database or its driver refuses.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, psycopg2.Error, UnicodeError) as error:
+        raise translate(error, where, state=state) from None
+
+
+def translate(error: Exception, where: str, *, state: str = UNCHANGED) -> TargetError:
+    """Say what a driver's error means without its words; the caller raises the result `from None`.
+
+    Args:
+        error: Of SQLAlchemy or psycopg2, or a text that cannot be encoded.
+        where: What was being done.
+        state: What state the data is in now.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, UnicodeError):
+        return TargetError(where, "a text cannot be sent: it holds half a surrogate pair.", state=state)
+    if not isinstance(cause, psycopg2.Error):
+        return TargetError(where, f"the statement could not be run ({type(cause).__name__}).", state=state)
+    sqlstate = cause.pgcode
+    if sqlstate is None:
+        return _without_sqlstate(cause, where, state)
+    wrong, todo = STATES.get(sqlstate) or STATES.get(sqlstate[:2]) or ("PostgreSQL refused.", "")
+    kind = UNREACHABLE.get(sqlstate, TargetError)
+    if sqlstate in TRANSIENT or sqlstate[:2] in TRANSIENT:
+        kind = TransientTargetError
+    return kind(where, f"{wrong.removesuffix('.')} ({evidence(cause)}).", sqlstate=sqlstate, state=state, todo=todo)
+
+
+def evidence(cause: psycopg2.Error) -> str:
+    """List what is safe to show of an error: `SQLSTATE 23505 unique_violation, table …, constraint …`."""
+    parts = [
+        f"SQLSTATE {cause.pgcode} {errorcodes.lookup(cause.pgcode).lower()}"
+        if _known(cause.pgcode)
+        else f"SQLSTATE {cause.pgcode}"
+    ]
+    diagnosis = cause.diag
+    names = {
+        "schema": diagnosis.schema_name,
+        "table": diagnosis.table_name,
+        "column": diagnosis.column_name,
+        "constraint": diagnosis.constraint_name,
+    }
+    parts += [f"{kind} {name}" for kind, name in names.items() if name]
+    # The context of a failed COPY goes on with the value, so only its beginning is read.
+    line = re.match(r"COPY (\w+), line (\d+)(?:, column (\w+):)?", diagnosis.context or "")
+    if line:
+        parts.append(f"COPY into {line[1]}, line {line[2]}" + (f", column {line[3]}" if line[3] else ""))
+    return ", ".join(parts)
+
+
+def _known(sqlstate: str) -> bool:
+    try:
+        errorcodes.lookup(sqlstate)
+    except KeyError:
+        return False
+    return True
+
+
+def _without_sqlstate(cause: psycopg2.Error, where: str, state: str) -> TargetError:
+    """Tell a failed login, which has words of the server's but no SQLSTATE, from a lost connection."""
+    words = str(cause)
+    for sign, sqlstate, wrong, todo in LOGIN_WORDS:
+        if sign in words:
+            kind = TransientTargetError if sqlstate in TRANSIENT else TargetUnreachable
+            return kind(where, wrong, sqlstate=sqlstate, state=state, todo=todo)
+    if words.startswith("connection to server") or "could not connect" in words:
+        return TargetUnreachable(
+            where, "the server does not answer.", state=state, todo="Check host, port and network."
+        )
+    if isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.DatabaseError)) and (
+        any(sign in words for sign in _LOST_WORDS)
+    ):
+        return TransientTargetError(where, LOST, state=state, todo=LOST_TODO)
+    return TargetError(where, f"the statement could not be run ({type(cause).__name__}).", state=state)
+
+
+_LOST_WORDS = (
+    "server closed the connection",
+    "connection already closed",
+    "connection has been closed",
+    "connection not open",
+    "could not receive data",
+    "could not send data",
+    "no connection to the server",
+    "cursor already closed",
+    "SSL SYSCALL error",
+    "terminating connection",
+    "lost synchronization",
+    "error with status PGRES_",
+)

@@ -1,0 +1,1 @@
+"""Migrations of the pipeline's own schema, by Alembic."""

@@ -1,0 +1,115 @@
+"""The pipeline's own tables beside the application's: keys, runs, bases, mappings, repairs, quarantine.
+
+Nothing in them is a password or a key in the clear (`docs/architecture.md`, "The schema credstore_sync").
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
+
+SCHEMA = "credstore_sync"
+metadata = sa.MetaData(schema=SCHEMA)
+
+
+def _time(name: str, *, nullable: bool = True) -> sa.Column[object]:
+    return sa.Column(name, TIMESTAMP(timezone=True), nullable=nullable)
+
+
+data_key = sa.Table(
+    "data_key",
+    metadata,
+    sa.Column("id", sa.SmallInteger, autoincrement=False, nullable=False),
+    sa.Column("wrapped", BYTEA, nullable=False),
+    _time("created_at", nullable=False),
+    sa.Column("created_by_run", sa.Text, nullable=False),
+    sa.PrimaryKeyConstraint("id", name="data_key_pkey"),
+    sa.CheckConstraint("id = 1", name="data_key_is_one"),
+    comment="The data key, wrapped under the target key; one row.",
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("pipeline_version", sa.Text, nullable=False),
+    _time("started_at"),
+    _time("snapshot_began_at"),
+    _time("snapshot_ended_at"),
+    _time("finished_at"),
+    sa.Column("snapshot_name", sa.Text),
+    sa.Column("source_digest", sa.Text),
+    sa.Column("settings_digest", sa.Text),
+    sa.Column("flavour", sa.Text),
+    sa.Column("counts", JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    sa.PrimaryKeyConstraint("run_id", name="runs_pkey"),
+    comment="One row for each run whose transaction was committed.",
+)
+
+row_state = sa.Table(
+    "row_state",
+    metadata,
+    sa.Column("source_table", sa.Text, nullable=False),
+    sa.Column("row_id", sa.Text, nullable=False),
+    sa.Column("source_fp", BYTEA, nullable=False),
+    sa.Column("target_fp", BYTEA),
+    sa.Column("success_count", sa.Integer),
+    sa.Column("failure_count", sa.Integer),
+    sa.Column("target_success_count", sa.Integer),
+    sa.Column("target_failure_count", sa.Integer),
+    sa.Column("adopted", sa.Boolean, nullable=False, server_default=sa.false()),
+    _time("tombstone_at"),
+    sa.PrimaryKeyConstraint("source_table", "row_id", name="row_state_pkey"),
+    comment="Fingerprints of each row that the pipeline wrote or adopted, as of the last load: 8 bytes a column.",
+)
+
+tag_map = sa.Table(
+    "tag_map",
+    metadata,
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("target_id", sa.Text, nullable=False),
+    sa.Column("how", sa.Text, nullable=False),
+    sa.Column("first_run", sa.Text, nullable=False),
+    _time("mapped_at", nullable=False),
+    sa.PrimaryKeyConstraint("source_id", name="tag_map_pkey"),
+    comment="Source tags that are another tag in the target.",
+)
+
+repairs = sa.Table(
+    "repairs",
+    metadata,
+    sa.Column("source_table", sa.Text, nullable=False),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("column_name", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("value", sa.Text),
+    sa.Column("first_run", sa.Text, nullable=False),
+    _time("repaired_at", nullable=False),
+    sa.PrimaryKeyConstraint("source_table", "source_id", "column_name", "rule", name="repairs_pkey"),
+    comment="Statistics that were set to a safe value; source_id * is the whole table.",
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("quarantine_id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+    sa.Column("source_table", sa.Text, nullable=False),
+    sa.Column("source_rowid", sa.BigInteger),
+    sa.Column("source_id", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text),
+    sa.Column("sealed_row", sa.Text, nullable=False),
+    sa.Column("content_fp", BYTEA, nullable=False),
+    sa.Column("first_run", sa.Text, nullable=False),
+    _time("seen_at", nullable=False),
+    _time("resolved_at"),
+    sa.PrimaryKeyConstraint("quarantine_id", name="quarantine_pkey"),
+    comment="Rows that were refused, sealed, with the reason.",
+)
+sa.Index(
+    "quarantine_open_row",
+    quarantine.c.source_table,
+    quarantine.c.source_rowid,
+    quarantine.c.content_fp,
+    unique=True,
+    postgresql_where=quarantine.c.resolved_at.is_(None),
+)

@@ -1,0 +1,97 @@
+"""A real PostgreSQL for every test that asks for one: one server a test session, one fresh database a test."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from credstore_pipeline.core.deployment import Target
+from credstore_pipeline.embedded import EmbeddedServer, embedded_server
+
+THROWAWAY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+}
+"""Settings of a server whose data nobody misses."""
+
+MEMORY_BYTES = 2 << 30
+"""Free memory from which on the server's folder lies there."""
+
+_numbers = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the server's folder, once for all workers of this session."""
+    if not hasattr(config, "workerinput"):
+        # As root the server runs as another user, who has to pass through.
+        base = tempfile.mkdtemp(prefix="credstore-tests-", dir=_quick_folder())
+        Path(base).chmod(0o711)
+        os.environ["CREDSTORE_TESTS_SERVER"] = base
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the server's folder after the last worker is done."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop("CREDSTORE_TESTS_SERVER"), ignore_errors=True)
+
+
+def _quick_folder() -> Path | None:
+    """Prefer memory: a database is made there in 10 ms, and on a disk in 200."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_BYTES
+    return memory if roomy else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedServer]:
+    """Run one server, shared by all workers."""
+    with embedded_server(Path(os.environ["CREDSTORE_TESTS_SERVER"]) / "server", settings=THROWAWAY) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def administrator(postgres: EmbeddedServer) -> Iterator[sa.Engine]:
+    """Connect as the superuser to the maintenance database, outside transactions."""
+    engine = sa.create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT", pool_size=1)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def database(postgres: EmbeddedServer, administrator: sa.Engine) -> Iterator[Target]:
+    """Make an empty database of the test's own, schema `public`, and drop it afterwards."""
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_numbers)}"
+    with administrator.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY"))
+    yield Target(postgres.url("postgres").set(database=name))
+    with administrator.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def login(administrator: sa.Engine, database: Target) -> Iterator[Callable[..., Target]]:
+    """Make roles of the test's own, without any right, that log in to its database: `login("NOINHERIT") -> Target`."""
+    names: list[str] = []
+
+    def make(options: str = "") -> Target:
+        name = f"{database.url.database}_role_{len(names)}"
+        names.append(name)
+        with administrator.connect() as connection:
+            connection.execute(sa.text(f"CREATE ROLE {name} LOGIN PASSWORD 'of a test' {options}"))
+        return Target(database.url.set(username=name, password="of a test"), database.schema)
+
+    yield make
+    writing = {"options": "-c default_transaction_read_only=off"}
+    engine = sa.create_engine(database.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, connect_args=writing)
+    with engine.connect() as connection:
+        for name in names:
+            connection.execute(sa.text(f"DROP OWNED BY {name}"))
+            connection.execute(sa.text(f"DROP ROLE {name}"))
