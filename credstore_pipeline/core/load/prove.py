@@ -1,0 +1,88 @@
+"""Reads back what the transaction wrote, opens it, and compares it with what was meant."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection
+
+from credstore_pipeline.core.errors import ProofFailed
+from credstore_pipeline.core.load.columns import FINGERPRINT_BYTES, fingerprinted
+from credstore_pipeline.core.load.meaning import Meaning, Packed
+from credstore_pipeline.core.load.reading import qualified, read_rows
+from credstore_pipeline.core.load.write import Incoming, Written
+
+ROLLED_BACK = "The transaction is rolled back; the target is as it was."
+REPORT_IT = "This is a fault of the pipeline or of the server: report it with this message; nothing needs mending."
+SHOWN = 5
+
+
+def prove_written(
+    connection: Connection,
+    schema: str,
+    incoming: Incoming,
+    written: Written,
+    meaning: Meaning,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Compare every written row, column by column, with the fingerprint taken when it was sealed.
+
+    Returns:
+        Rows read back.
+
+    Raises:
+        ProofFailed: If a row is missing, invented, differs in a column, or does not open.
+    """
+    table = incoming.table
+    clause = "" if written.whole else f"JOIN pg_temp.written_{table} w ON w.id = t.id"
+    stored = read_rows(connection, schema, table, clause)
+    expected = written.counts["inserted"] + written.counts["updated"]
+    if stored.num_rows != expected:
+        raise _failed(schema, table, f"{expected} rows were written, {stored.num_rows} are there")
+    found, opened = meaning.of_stored(table, stored, only_primary=True, progress=progress)
+    if not opened.all():
+        raise _failed(schema, table, f"passwords of {_named(stored, ~opened)} do not open under the primary Fernet key")
+    order = pc.index_in(stored["id"], incoming.rows["id"].combine_chunks())
+    if order.null_count:
+        raise _failed(schema, table, f"{order.null_count} rows were never meant to be there")
+    meant = incoming.packed[order.to_numpy(zero_copy_only=False)]
+    if (found != meant).any():
+        differing = (found != meant).any(axis=1)
+        raise _failed(schema, table, f"{_named(stored, differing)} differ in {_columns(table, found, meant)}")
+    return int(stored.num_rows)
+
+
+def prove_parents(connection: Connection, schema: str) -> None:
+    """Every association written has its credential and its tag, whether or not a foreign key says so.
+
+    Raises:
+        ProofFailed: With the number of associations that have not.
+    """
+    links = qualified(schema, "credential_tags")
+    for parent, column in (("credentials", "credential_id"), ("tags", "tag_id")):
+        orphans = connection.exec_driver_sql(
+            f"SELECT count(*) FROM {links} l "
+            "JOIN credstore_sync.row_state s ON s.source_table = 'credential_tags' AND s.row_id = l.id "
+            "AND NOT s.adopted "
+            f"WHERE NOT EXISTS (SELECT FROM {qualified(schema, parent)} p WHERE p.id = l.{column})"
+        ).scalar_one()
+        if orphans:
+            raise _failed(schema, "credential_tags", f"{orphans} rows point to {parent} that do not exist")
+
+
+def _failed(schema: str, table: str, wrong: str) -> ProofFailed:
+    return ProofFailed(f"{schema}.{table}", wrong, state=ROLLED_BACK, todo=REPORT_IT)
+
+
+def _named(stored: pa.Table, mask: npt.NDArray[np.bool_]) -> str:
+    ids = stored["id"].filter(pa.array(mask))
+    listed = ", ".join(ids.slice(0, SHOWN).to_pylist())
+    return f"{len(ids)} rows (id {listed}{', …' if len(ids) > SHOWN else ''})"
+
+
+def _columns(table: str, found: Packed, meant: Packed) -> str:
+    names = fingerprinted(table)
+    differing = (found != meant).reshape(len(found), len(names), FINGERPRINT_BYTES).any(axis=(0, 2))
+    return ", ".join(name for name, differs in zip(names, differing, strict=True) if differs)

@@ -1,0 +1,41 @@
+"""Progress of long work: rows done of total, rate, time left, every few seconds."""
+
+import time
+from collections.abc import Callable
+
+EVERY_S = 5.0
+
+
+class Progress:
+    """Says how far a piece of work is; call it with the rows done so far."""
+
+    def __init__(
+        self,
+        what: str,
+        total_rows: int,
+        log: Callable[[str], None],
+        *,
+        every_s: float = EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start counting now.
+
+        Args:
+            what: What is being done, as the line's beginning.
+            total_rows: Rows there are to do.
+            log: Takes one line of text.
+            every_s: Seconds between two lines at least.
+            clock: Seconds, monotonic.
+        """
+        self._what, self._total, self._log, self._every_s, self._clock = what, total_rows, log, every_s, clock
+        self._began = self._told = clock()
+
+    def __call__(self, rows_done: int) -> None:
+        """Say so if the last line is old enough."""
+        now = self._clock()
+        if now - self._told < self._every_s or rows_done <= 0:
+            return
+        self._told = now
+        rate = rows_done / (now - self._began)
+        left_s = max(self._total - rows_done, 0) / rate
+        self._log(f"{self._what}: {rows_done:,} of {self._total:,} rows, {rate:,.0f} rows/s, {left_s:.0f} s left")

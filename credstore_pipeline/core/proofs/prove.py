@@ -1,0 +1,102 @@
+"""All final proofs over one reading of both sides."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from credstore_pipeline.core.data_key import TargetPurpose, target_subkey, unwrap_data_key
+from credstore_pipeline.core.deployment import Deployment
+from credstore_pipeline.core.errors import CouldNotCheck
+from credstore_pipeline.core.frames import TABLES
+from credstore_pipeline.core.keys.ring import KeyRing
+from credstore_pipeline.core.load.ledger import open_books
+from credstore_pipeline.core.load.meaning import Meaning
+from credstore_pipeline.core.proofs.evidence import gather
+from credstore_pipeline.core.proofs.rows import no_orphans, row_counts_match, selection_order_matches
+from credstore_pipeline.core.proofs.secrets import (
+    application_can_read,
+    no_plaintext_at_rest,
+    rows_not_ours,
+    secrets_match_source,
+)
+from credstore_pipeline.core.source.extract import extract
+from credstore_pipeline.core.source.snapshot import prove_snapshot, snapshot_path
+from credstore_pipeline.core.target.connect import make_engine, transaction
+from credstore_pipeline.core.validation.gates import Verdict
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a proof claims.
+
+    Attributes:
+        table: The target table it speaks of.
+        text: The claim, and with which limits (docs/checks.md says what it cannot catch).
+        fatal: False for a note that never blocks.
+    """
+
+    table: str
+    text: str
+    fatal: bool = True
+
+
+CLAIMS: dict[str, Claim] = {
+    "row_counts_match": Claim(
+        "credentials", "Every row of the snapshot is in the target or in quarantine, by key, in exactly one of them."
+    ),
+    "secrets_match_source": Claim(
+        "credentials", "Every password, opened on both sides, is the same; compared by keyed fingerprint."
+    ),
+    "no_plaintext_at_rest": Claim("credentials", "No password that the pipeline wrote stands in the clear."),
+    "no_orphans": Claim("credential_tags", "Every association has its credential and its tag."),
+    "selection_order_matches": Claim(
+        "credential_tags", "Per tag, credentials come in the source's order: priority descending, ties as sets."
+    ),
+    "application_can_read": Claim(
+        "credentials",
+        "Each row reads as the application's readers read it: key string alone, envelope `default`, no NULL where they "
+        "fail on one.",
+    ),
+    "rows_not_ours": Claim("credentials", "Rows of the application beside ours: counted, not touched.", fatal=False),
+}
+"""Check name -> its claim, in the order they are reported."""
+
+
+def prove(
+    deployment: Deployment,
+    ring: KeyRing,
+    run_id: str,
+    progress: Callable[[int], Callable[[int], None]] | None = None,
+) -> dict[str, Verdict]:
+    """Read the snapshot last loaded and the target once, from fresh connections, and judge every claim.
+
+    Args:
+        deployment: Where both sides are.
+        ring: Opens both sides.
+        run_id: This run.
+        progress: Given the rows to open, returns what is called with the rows opened so far.
+
+    Raises:
+        CouldNotCheck: If there was no load, or its snapshot is missing.
+        SnapshotNotProven: If its snapshot was altered.
+    """
+    # One state of the database for all claims, however the application goes on writing.
+    engine = make_engine(deployment.target, run_id).execution_options(isolation_level="REPEATABLE READ")
+    with transaction(engine, "proofs", deployment.target.schema) as connection:
+        books = open_books(connection, ring)
+        if books.last is None or books.wrapped_data_key is None:
+            raise CouldNotCheck("proofs", "nothing was loaded yet", todo="Launch the job `migrate` first.")
+        path = snapshot_path(deployment.places.backup_dir, books.last.snapshot_name)
+        snapshot = prove_snapshot(path, target_subkey(ring, TargetPurpose.SOURCE_DIGEST))
+        source = {table: extract(path, table, snapshot.shape) for table in TABLES}
+        meaning = Meaning(unwrap_data_key(books.wrapped_data_key, ring).data_key, ring)
+        told = progress(source["credentials"].rows.num_rows) if progress else None
+        evidence = gather(connection, deployment.target.schema, source, ring, meaning, told)
+        return {
+            "row_counts_match": row_counts_match(evidence),
+            "secrets_match_source": secrets_match_source(evidence),
+            "no_plaintext_at_rest": no_plaintext_at_rest(evidence),
+            "no_orphans": no_orphans(connection, evidence),
+            "selection_order_matches": selection_order_matches(evidence),
+            "application_can_read": application_can_read(evidence),
+            "rows_not_ours": rows_not_ours(evidence),
+        }

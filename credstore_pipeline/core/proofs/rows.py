@@ -1,0 +1,111 @@
+"""Claims about rows: none lost, none doubled, none without its parents, the application's order kept."""
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection
+
+from credstore_pipeline.core.cells import cells_as_text
+from credstore_pipeline.core.frames import TABLES
+from credstore_pipeline.core.load.reading import qualified
+from credstore_pipeline.core.proofs.evidence import Evidence, changed_since
+from credstore_pipeline.core.rules.numbers import priorities
+from credstore_pipeline.core.validation.gates import Figures, Verdict
+
+SHOWN = 10
+
+
+def row_counts_match(evidence: Evidence) -> Verdict:
+    """Every snapshot row has a base (or a mapped tag) or is quarantined, by key, and is not both."""
+    faults: list[str] = []
+    numbers: Figures = {}
+    for table in TABLES:
+        ids, rowids = evidence.source_ids[table], evidence.source[table]["source_rowid"].combine_chunks()
+        refused = evidence.quarantined["source_rowid"].filter(pc.equal(evidence.quarantined["source_table"], table))
+        known = evidence.base[table]["row_id"].combine_chunks()
+        if table == "tags":
+            known = pa.concat_arrays([known, pa.array(list(evidence.tag_map), pa.string())])
+        loaded = pc.is_in(ids, value_set=known)
+        held = pc.is_in(rowids, value_set=refused.combine_chunks())
+        neither, both = pc.invert(pc.or_(loaded, held)), pc.and_(loaded, held)
+        for what, mask in (("lost: neither loaded nor quarantined", neither), ("both loaded and quarantined", both)):
+            count = pc.sum(mask).as_py() or 0
+            # A row loaded before and refused as changed since is rightly both.
+            if count and not (mask is both and table == "tags"):
+                shown = ", ".join(str(i) for i in ids.filter(mask).slice(0, SHOWN).to_pylist())
+                faults.append(f"{table}: {count} rows {what} (id {shown})")
+        there = evidence.target[table].num_rows
+        numbers |= {
+            f"{table}_in_snapshot": len(ids),
+            f"{table}_in_target": there,
+            f"{table}_quarantined": len(refused),
+            f"{table}_deleted_in_target_since": len(known) - there if table != "tags" else 0,
+        }
+    return Verdict(not faults, "; ".join(faults) or "Every row of the snapshot is accounted for, by key.", numbers)
+
+
+def no_orphans(connection: Connection, evidence: Evidence) -> Verdict:
+    """No association of ours points to a credential or tag that is missing, unless the application deleted it."""
+    links = qualified(evidence.schema, "credential_tags")
+    faults: list[str] = []
+    numbers: Figures = {}
+    for parent, column in (("credentials", "credential_id"), ("tags", "tag_id")):
+        missing = connection.exec_driver_sql(
+            f"SELECT l.id, EXISTS (SELECT FROM credstore_sync.row_state b WHERE b.source_table = '{parent}' "
+            f"AND b.row_id = l.{column}) "
+            f"OR EXISTS (SELECT FROM credstore_sync.tag_map m WHERE m.target_id = l.{column}) "
+            f"FROM {links} l JOIN credstore_sync.row_state s ON s.source_table = 'credential_tags' AND s.row_id = l.id "
+            f"WHERE NOT EXISTS (SELECT FROM {qualified(evidence.schema, parent)} p WHERE p.id = l.{column})"
+        ).all()
+        orphans = [row_id for row_id, deleted_since in missing if not deleted_since]
+        numbers[f"without_{parent}"] = len(orphans)
+        numbers[f"{parent}_deleted_in_target_since"] = len(missing) - len(orphans)
+        if orphans:
+            faults.append(f"{len(orphans)} associations without their {parent} (id {', '.join(orphans[:SHOWN])})")
+    return Verdict(not faults, "; ".join(faults) or "Every association has its credential and its tag.", numbers)
+
+
+def selection_order_matches(evidence: Evidence) -> Verdict:
+    """Per tag, credentials come in the source's order: priority descending, ties as sets."""
+    joined = _both_priorities(evidence)
+    if joined.empty:
+        return Verdict(True, "There are no associations to compare.", {"tags_compared": 0})
+    wrong = _out_of_order(joined)
+    explained: set[str] = set()
+    if wrong:
+        suspects = joined[joined["tag"].isin(wrong)]["id"].tolist()
+        explained = changed_since(evidence, "credential_tags", suspects)
+        wrong = _out_of_order(joined[~joined["id"].isin(explained)])
+    numbers: Figures = {
+        "tags_compared": int(joined["tag"].nunique()),
+        "tags_out_of_order": len(wrong),
+        "changed_in_target_since": len(explained),
+    }
+    shown = ", ".join(sorted(wrong)[:SHOWN])
+    text = f"Credentials of {len(wrong)} tags come in another order (tag id {shown})." if wrong else "Order is kept."
+    return Verdict(not wrong, text, numbers)
+
+
+def _out_of_order(joined: pd.DataFrame) -> set[str]:
+    """Tags whose dense ranks by priority differ between the two sides; NULL counts as 0.0 in the source."""
+    by_tag = joined.groupby("tag", sort=False)
+    here = by_tag["source"].rank("dense", ascending=False)
+    there = by_tag["target"].rank("dense", ascending=False)
+    return set(joined.loc[here != there, "tag"])
+
+
+def _both_priorities(evidence: Evidence) -> pd.DataFrame:
+    rows = evidence.source["credential_tags"]
+    if not rows.num_rows or "tag_id" not in rows.column_names:
+        return pd.DataFrame({"id": [], "tag": [], "source": [], "target": []})
+    tags = cells_as_text(rows["tag_id"].combine_chunks())[0].to_pandas()
+    source = pd.DataFrame(
+        {
+            "id": evidence.source_ids["credential_tags"].to_pandas(),
+            "tag": tags.map(lambda tag: evidence.tag_map.get(tag, tag)),
+            "source": priorities(rows["priority"].combine_chunks()) if "priority" in rows.column_names else 0.0,
+        }
+    )
+    target = evidence.target["credential_tags"].select(["id", "tag_id", "priority"]).to_pandas()
+    joined = source.merge(target.rename(columns={"priority": "target"}), on="id")
+    return joined[joined["tag"] == joined["tag_id"]]

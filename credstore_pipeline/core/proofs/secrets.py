@@ -1,0 +1,93 @@
+"""Claims about passwords: the same on both sides, sealed at rest, readable by the application."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from credstore_pipeline.core.proofs.evidence import Evidence, changed_since
+from credstore_pipeline.core.validation.gates import Figures, Verdict
+
+SHOWN = 10
+NEEDED = {
+    "credentials": ("use_keys", "success_count", "failure_count", "created_at", "updated_at"),
+    "credential_tags": ("priority", "success_count", "failure_count", "created_at", "updated_at"),
+}
+"""Columns whose NULL makes the application's reader fail or its selection break."""
+
+
+def secrets_match_source(evidence: Evidence) -> Verdict:
+    """Passwords, opened on both sides, are the same row by row."""
+    target, ids = evidence.target["credentials"], evidence.source_ids["credentials"]
+    at = pc.index_in(target["id"], value_set=ids)
+    here = evidence.source_secrets.take(at)
+    there = evidence.target_secrets["fingerprint"]
+    unopened = _ids_where(target, pc.is_null(there))
+    differing = _ids_where(target, pc.fill_null(pc.not_equal(here, there), False))
+    lost_here = _ids_where(target, pc.and_(pc.is_valid(at), pc.and_(pc.is_null(here), pc.is_valid(there))))
+    explained = changed_since(evidence, "credentials", differing)
+    wrong = [row_id for row_id in differing if row_id not in explained]
+    numbers: Figures = {
+        "compared": target.num_rows - pc.sum(pc.is_null(at)).as_py() if target.num_rows else 0,
+        "differing": len(wrong),
+        "not_opened_in_target": len(unopened),
+        "changed_in_target_since": len(explained),
+        "no_longer_opened_in_source": len(lost_here),
+        "deleted_in_source_since": (pc.sum(pc.is_null(at)).as_py() or 0) if target.num_rows else 0,
+    }
+    faults = []
+    if wrong:
+        faults.append(f"{len(wrong)} passwords are others than the source's (id {', '.join(wrong[:SHOWN])})")
+    if unopened:
+        faults.append(f"no key opens {len(unopened)} passwords of the target (id {', '.join(unopened[:SHOWN])})")
+    return Verdict(not faults, "; ".join(faults) or "Every password opens and is the source's.", numbers)
+
+
+def no_plaintext_at_rest(evidence: Evidence) -> Verdict:
+    """No password that the pipeline wrote stands in the clear."""
+    plain = pc.equal(evidence.target_secrets["encoding"], "plaintext")
+    ids = _ids_where(evidence.target["credentials"], plain)
+    explained = _adopted(evidence, ids) | changed_since(evidence, "credentials", ids)
+    wrong = [row_id for row_id in ids if row_id not in explained]
+    numbers: Figures = {"plaintext": len(wrong), "the_applications_own_plaintext": len(explained)}
+    text = f"{len(wrong)} passwords stand in the clear (id {', '.join(wrong[:SHOWN])})."
+    return Verdict(not wrong, text if wrong else "No password of ours stands in the clear.", numbers)
+
+
+def application_can_read(evidence: Evidence) -> Verdict:
+    """Each row reads as the application's readers read it: with the key string alone, nothing NULL that they need."""
+    faults: list[str] = []
+    numbers: Figures = {}
+    for table, columns in NEEDED.items():
+        rows = evidence.target[table]
+        bad = pa.array([False] * rows.num_rows, pa.bool_())
+        for column in columns:
+            bad = pc.or_(bad, pc.is_null(rows[column]))
+        if table == "credentials":
+            bad = pc.or_(bad, pc.invert(evidence.target_secrets["readable"]))
+        ids = _ids_where(rows, bad)
+        explained = _adopted(evidence, ids, table) | changed_since(evidence, table, ids)
+        wrong = [row_id for row_id in ids if row_id not in explained]
+        numbers |= {f"{table}_read": rows.num_rows - len(ids), f"{table}_unreadable": len(wrong)}
+        numbers[f"{table}_the_applications_own"] = len(explained)
+        if wrong:
+            faults.append(f"{table}: the application cannot read {len(wrong)} rows (id {', '.join(wrong[:SHOWN])})")
+    return Verdict(
+        not faults, "; ".join(faults) or "The application reads every row with its key string alone.", numbers
+    )
+
+
+def rows_not_ours(evidence: Evidence) -> Verdict:
+    """Rows of the application stand beside ours; they are not touched and not judged."""
+    numbers: Figures = dict(evidence.not_ours)
+    count = sum(evidence.not_ours.values())
+    return Verdict(
+        not count, f"{count} rows in the target are not the pipeline's and were not touched.", numbers, fatal=False
+    )
+
+
+def _ids_where(rows: pa.Table, mask: pa.ChunkedArray | pa.Array) -> list[str]:
+    return rows["id"].filter(mask).to_pylist()  # type: ignore[no-any-return]
+
+
+def _adopted(evidence: Evidence, ids: list[str], table: str = "credentials") -> set[str]:
+    base = evidence.base[table]
+    return set(base.filter(base["adopted"])["row_id"].to_pylist()) & set(ids)

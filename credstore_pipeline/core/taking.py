@@ -1,0 +1,136 @@
+"""Takes the run's snapshot, or finds that the last load's still is the source."""
+
+from dataclasses import dataclass
+from datetime import datetime
+import json
+
+from credstore_pipeline.core.deployment import Deployment
+from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven, SourceBusy
+from credstore_pipeline.core.frames import Frame
+from credstore_pipeline.core.keys.ring import KeyRing
+from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
+from credstore_pipeline.core.load.ledger import Books, SnapshotRef, open_books
+from credstore_pipeline.core.source.inspect import SourceShape
+from credstore_pipeline.core.source.retention import discard, prune
+from credstore_pipeline.core.source.snapshot import Snapshot, prove_snapshot, snapshot_path, take_snapshot
+from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The snapshot that this run works on.
+
+    Attributes:
+        snapshot: The proven copy.
+        began_at: When reading the source began, by the target's clock.
+        ended_at: When it was done.
+        reused: Whether it is the last load's, since nothing changed.
+        numbers: Figures to compare over time.
+    """
+
+    snapshot: Snapshot
+    began_at: datetime
+    ended_at: datetime
+    reused: bool
+    numbers: dict[str, int | float]
+
+    @property
+    def name(self) -> str:
+        """The snapshot's name in the backup folder."""
+        return self.snapshot.name
+
+    @property
+    def flavour(self) -> str:
+        """Which of the application's versions made the store."""
+        return self.snapshot.shape.flavour
+
+    @property
+    def digest(self) -> str:
+        """Keyed digest of content."""
+        return self.snapshot.manifest.digest.value
+
+    @property
+    def other_tables(self) -> tuple[str, ...]:
+        """Tables of the file that are not part of the store."""
+        return self.snapshot.shape.other_tables
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What later steps need, as a frame's notes."""
+        return {
+            "name": self.name,
+            "began_at": self.began_at.isoformat(),
+            "ended_at": self.ended_at.isoformat(),
+            "digest": self.digest,
+            "flavour": self.flavour,
+            "shape": json.dumps(self.snapshot.shape.as_json()),
+        }
+
+
+def take(deployment: Deployment, ring: KeyRing, run_id: str) -> Taken:
+    """Copy the source and prove the copy; keep none if the last load's snapshot has the same content.
+
+    Raises:
+        TargetKeyChanged: If the target is sealed under a key that was not given.
+        SourceError: If the source cannot be read.
+        SnapshotNotProven: If the copy differs from the source.
+    """
+    engine = make_engine(deployment.target, run_id)
+    key = target_subkey(ring, TargetPurpose.SOURCE_DIGEST)
+    backup_dir = deployment.places.backup_dir
+
+    def clock() -> datetime:
+        with transaction(engine, "target clock") as connection:
+            return target_now(connection)
+
+    with transaction(engine, "target") as connection:
+        books = open_books(connection, ring)
+    fresh = take_snapshot(
+        deployment.source.sqlite_path,
+        backup_dir,
+        key,
+        clock,
+        run_id[:8],
+        writers_blocked_max_s=deployment.policies.source_lock_max_s,
+    )
+    manifest = fresh.manifest
+    numbers: dict[str, int | float] = {
+        "rows": sum(manifest.counts.values()),
+        **{f"{table}_rows": rows for table, rows in manifest.counts.items()},
+        "size_mb": round(manifest.size_bytes / 1e6, 3),
+        "seconds": round((manifest.ended_at - manifest.began_at).total_seconds(), 3),
+        "writers_blocked_s": manifest.writers_blocked_s,
+    }
+    earlier = _same_as_last(deployment, key, books, fresh)
+    if earlier:
+        discard(backup_dir, fresh.name)
+    pruned = prune(backup_dir, deployment.policies.backup_keep, {*books.protected, (earlier or fresh).name})
+    numbers["snapshots_pruned"] = len(pruned)
+    return Taken(earlier or fresh, manifest.began_at, manifest.ended_at, earlier is not None, numbers)
+
+
+def snapshot_ref(frame: Frame) -> SnapshotRef:
+    """The snapshot that a frame's notes describe."""
+    notes = frame.notes
+    return SnapshotRef(
+        name=notes["name"],
+        began_at=datetime.fromisoformat(notes["began_at"]),
+        ended_at=datetime.fromisoformat(notes["ended_at"]),
+        digest=notes["digest"],
+        flavour=notes["flavour"],
+    )
+
+
+def snapshot_shape(frame: Frame) -> SourceShape:
+    """The tables of the snapshot that a frame's notes describe."""
+    return SourceShape.from_json(json.loads(frame.notes["shape"]))
+
+
+def _same_as_last(deployment: Deployment, key: bytes, books: Books, fresh: Snapshot) -> Snapshot | None:
+    if books.last is None or books.last.source_digest != fresh.manifest.digest.value:
+        return None
+    try:
+        return prove_snapshot(snapshot_path(deployment.places.backup_dir, books.last.snapshot_name), key)
+    except (CouldNotCheck, SnapshotNotProven):
+        # It was removed or altered: the fresh one, of the same content, takes its place.
+        return None
