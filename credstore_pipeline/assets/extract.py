@@ -1,0 +1,71 @@
+"""`extracted/*`: the store's three tables out of the snapshot, value by value as SQLite holds them."""
+
+import dagster as dg
+
+from credstore_pipeline.assets.snapshot import SNAPSHOT
+from credstore_pipeline.assets.stage import stage
+from credstore_pipeline.core.frames import TABLES, Frame
+from credstore_pipeline.core.report import Part
+from credstore_pipeline.core.source.extract import extract
+from credstore_pipeline.core.source.snapshot import snapshot_path
+from credstore_pipeline.core.taking import snapshot_ref, snapshot_shape
+from credstore_pipeline.resources import Credstore
+
+EXTRACTED = {table: dg.AssetKey(["extracted", table]) for table in TABLES}
+
+DESCRIPTIONS = {
+    "tags": "Tags as the snapshot holds them. A store whose tags live in the web database has none.",
+    "credentials": "Credentials as the snapshot holds them; the password column as stored, unopened, and sealed "
+    "between steps.",
+    "credential_tags": "Which credential is used for which tag, with priorities and counters, as the snapshot holds "
+    "them.",
+}
+
+
+@dg.multi_asset(
+    name="extracted",
+    ins={"snapshot": dg.AssetIn(SNAPSHOT)},
+    outs={
+        table: dg.AssetOut(
+            key=EXTRACTED[table], group_name="extract", kinds={"sqlite"}, description=DESCRIPTIONS[table]
+        )
+        for table in TABLES
+    },
+    check_specs=[
+        dg.AssetCheckSpec(
+            "schema_is_known",
+            asset=EXTRACTED["credentials"],
+            blocking=True,
+            description="The file's tables have a shape that a version of the application made, by column name; "
+            "another shape stops the run where the snapshot is taken, with what was found.",
+        )
+    ],
+)
+def extracted(context: dg.AssetExecutionContext, credstore: Credstore, snapshot: Frame):  # noqa: ANN201
+    """Read each table by column name; what a value was in SQLite survives."""
+    with stage(context, credstore, "extracted") as work:
+        path = snapshot_path(work.deployment.places.backup_dir, snapshot_ref(snapshot).name)
+        shape = snapshot_shape(snapshot)
+        frames = {table: extract(path, table, shape) for table in TABLES}
+        counts = {table: frame.rows.num_rows for table, frame in frames.items()}
+        nothing = not counts["credentials"]
+        text = "There are no credentials: there is nothing to migrate." if nothing else "All rows were read by name."
+        work.report.add(Part(work.name, "done", f"{text} Flavour: {shape.flavour}.", dict(counts)))
+    context.log.info("%s %s", text, counts)
+    for table, frame in frames.items():
+        yield dg.Output(
+            frame,
+            output_name=table,
+            metadata={
+                "dagster/row_count": frame.rows.num_rows,
+                "columns_absent": frame.notes["absent_columns"] or "none",
+                "table_absent": frame.notes.get("absent", "false"),
+            },
+        )
+    yield dg.AssetCheckResult(
+        asset_key=EXTRACTED["credentials"],
+        check_name="schema_is_known",
+        passed=True,
+        description=f"Flavour {shape.flavour}. Left in place: {', '.join(shape.other_tables) or 'no other tables'}.",
+        metadata={"flavour": shape.flavour},
+    )

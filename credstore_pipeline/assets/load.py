@@ -1,0 +1,84 @@
+"""`postgres/*`: the three tables, written together in one transaction and proven before it commits."""
+
+import dagster as dg
+import pyarrow as pa
+
+from credstore_pipeline.assets.snapshot import SNAPSHOT
+from credstore_pipeline.assets.stage import stage
+from credstore_pipeline.assets.validate import QUARANTINE, VALIDATED
+from credstore_pipeline.core.frames import TABLES, Frame
+from credstore_pipeline.core.judging import data_key_of
+from credstore_pipeline.core.load.transaction import Cargo, load
+from credstore_pipeline.core.progress import Progress
+from credstore_pipeline.core.report import Part
+from credstore_pipeline.core.taking import snapshot_ref
+from credstore_pipeline.resources import Credstore
+
+POSTGRES = {table: dg.AssetKey(["postgres", table]) for table in TABLES}
+
+DESCRIPTIONS = {
+    "tags": "The application's tags. A tag of the same name that was there before stands for the source's.",
+    "credentials": "The application's credentials; passwords in its envelope `default` under the target key.",
+    "credential_tags": "Which credential is used for which tag, with the source's priorities and counters.",
+}
+
+
+@dg.multi_asset(
+    name="postgres",
+    ins={
+        "snapshot": dg.AssetIn(SNAPSHOT),
+        "quarantine": dg.AssetIn(QUARANTINE),
+        **{table: dg.AssetIn(VALIDATED[table]) for table in TABLES},
+    },
+    outs={
+        table: dg.AssetOut(
+            key=POSTGRES[table],
+            group_name="load",
+            kinds={"postgres"},
+            description=f"{DESCRIPTIONS[table]} Written with the other two in one transaction.",
+            dagster_type=dg.Nothing,
+            io_manager_key="io_manager",
+        )
+        for table in TABLES
+    },
+)
+def postgres(  # noqa: ANN201
+    context: dg.AssetExecutionContext,
+    credstore: Credstore,
+    snapshot: Frame,
+    quarantine: Frame,
+    tags: Frame,
+    credentials: Frame,
+    credential_tags: Frame,
+):
+    """Load tags, credentials and associations whole or not at all."""
+    frames = {"tags": tags, "credentials": credentials, "credential_tags": credential_tags}
+    with stage(context, credstore, "postgres") as work:
+        wrapped, data_key = data_key_of(credentials, work.ring)
+        cargo = Cargo(
+            rows={table: frame.rows for table, frame in frames.items()},
+            repairs=pa.concat_tables([frame.tables["repairs"] for frame in frames.values()]),
+            tag_map=tags.tables["tag_map"],
+            quarantine=quarantine.rows,
+            snapshot=snapshot_ref(snapshot),
+            wrapped_data_key=wrapped,
+            data_key=data_key,
+        )
+        progress = Progress("Reading back and opening", credentials.rows.num_rows, context.log.info)
+        loaded = load(work.deployment, work.ring, work.run_id, cargo, log=context.log.info, progress=progress)
+        numbers = {
+            f"{table}_{what}": count for table, counts in loaded.counts.items() for what, count in counts.items()
+        }
+        written = sum(loaded.counts[table][what] for table in TABLES for what in ("inserted", "updated"))
+        text = (
+            f"{loaded.kind} load committed: {written} rows written, {loaded.proven_rows} read back, opened and equal."
+        )
+        work.report.add(Part(work.name, "done", text, dict(numbers)))
+    context.log.info("%s", text)
+    # Yielded after the commit: Dagster keeps what was yielded even if the transaction is rolled back.
+    for table in TABLES:
+        yield dg.Output(
+            None,
+            output_name=table,
+            metadata={"dagster/row_count": frames[table].rows.num_rows, "kind": loaded.kind, **loaded.counts[table]},
+        )

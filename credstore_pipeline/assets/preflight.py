@@ -1,0 +1,81 @@
+"""`preflight/census`: how every password is stored and what the target looks like, before anything is written."""
+
+import dagster as dg
+
+from credstore_pipeline.assets.extract import EXTRACTED
+from credstore_pipeline.assets.stage import stage
+from credstore_pipeline.assets.tables import as_check, as_table
+from credstore_pipeline.core.census import census, census_of
+from credstore_pipeline.core.frames import TABLES, Frame
+from credstore_pipeline.core.judging import judge
+from credstore_pipeline.core.preflight import look_at_target, secrets_verdict
+from credstore_pipeline.core.progress import Progress
+from credstore_pipeline.core.report import Part
+from credstore_pipeline.resources import Credstore
+
+CENSUS = dg.AssetKey(["preflight", "census"])
+
+
+@dg.asset(
+    key=CENSUS,
+    ins={table: dg.AssetIn(EXTRACTED[table]) for table in TABLES},
+    group_name="preflight",
+    kinds={"pandas"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "every_secret_opens",
+            asset=CENSUS,
+            blocking=True,
+            description="Every stored password was opened by a key of the ring, or its row is named with the reason "
+            "why it was not.",
+        )
+    ],
+)
+def preflight_census(  # noqa: ANN201
+    context: dg.AssetExecutionContext, credstore: Credstore, tags: Frame, credentials: Frame, credential_tags: Frame
+):
+    """Count how passwords are stored: encoding, key, derivation, depth; and look at the target. Writes nothing.
+
+    Every password is opened once here and sealed at once for the target; validation uses the same pass.
+    """
+    with stage(context, credstore, "preflight/census") as work:
+        rows = {"tags": tags.rows, "credentials": credentials.rows, "credential_tags": credential_tags.rows}
+        target = look_at_target(work.deployment, work.ring, work.run_id, rows)
+        progress = Progress("Opening and sealing passwords", credentials.rows.num_rows, context.log.info)
+        judged = judge(credentials, work.ring, target.wrapped_data_key, work.deployment.policies, progress)
+        counted, table = census(judged.rows), census_of(judged)
+        ends_here = (
+            not context.job_def.asset_layer.has(_VALIDATED)
+            or _VALIDATED not in context.job_def.asset_layer.selected_asset_keys
+        )
+        verdict = secrets_verdict(
+            credentials.rows, judged.rows, work.deployment.policies, work.ring, ends_here=ends_here
+        )
+        work.report.add(
+            Part(
+                work.name,
+                "done" if verdict.passed else "refused" if verdict.fatal else "warning",
+                verdict.text,
+                {**counted, **target.numbers},
+                {"Census": table, "Target": target.findings},
+            )
+        )
+    context.log.info("Census: %s", table)
+    for warning in work.ring.warnings:
+        context.log.warning("Keys: %s", warning)
+    yield dg.Output(
+        judged,
+        metadata={
+            **counted,
+            "dagster/row_count": judged.rows.num_rows,
+            "census": as_table(table),
+            "target": as_table(target.findings),
+            **target.numbers,
+        },
+    )
+    yield as_check(verdict, "every_secret_opens", CENSUS)
+    if not verdict.passed:
+        context.log.log(40 if verdict.fatal else 30, verdict.text)
+
+
+_VALIDATED = dg.AssetKey(["validated", "credentials"])

@@ -1,0 +1,95 @@
+"""`sqlite/store` and `backup/snapshot`: the source as it stands, and one proven copy of it."""
+
+import warnings
+
+import dagster as dg
+import pyarrow as pa
+
+from credstore_pipeline.assets.stage import stage
+from credstore_pipeline.boundary import told
+from credstore_pipeline.core.frames import Frame
+from credstore_pipeline.core.report import Part
+from credstore_pipeline.core.source.observe import observe
+from credstore_pipeline.core.taking import take
+from credstore_pipeline.io_manager import SealedParquetIOManager, root_run_id
+from credstore_pipeline.resources import Credstore
+
+SQLITE_STORE = dg.AssetKey(["sqlite", "store"])
+SNAPSHOT = dg.AssetKey(["backup", "snapshot"])
+
+
+def _observe(context: dg.OpExecutionContext, credstore: Credstore) -> dg.DataVersion:
+    with told("sqlite/store"):
+        digest = observe(credstore.deployment(), credstore.ring())
+    context.log.info("sqlite/store: %s", ", ".join(f"{rows} {table}" for table, (rows, _) in digest.tables.items()))
+    return dg.DataVersion(digest.value)
+
+
+with warnings.catch_warnings():
+    # The decorator is in beta and says so at every import; it is what gives the UI its Observe button.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    sqlite_store = dg.observable_source_asset(
+        _observe,
+        key=SQLITE_STORE,
+        group_name="source",
+        description="The legacy store, a SQLite file that the application may be writing to. Never changed by the "
+        "pipeline. Its version is a keyed digest of content, so that it moves when a row does and says nothing of it.",
+    )
+
+
+@dg.asset(
+    key=SNAPSHOT,
+    deps=[sqlite_store],
+    group_name="source",
+    kinds={"sqlite"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "snapshot_matches_source",
+            asset=SNAPSHOT,
+            blocking=True,
+            description="The copy, reopened, passes SQLite's integrity check and has the rows and the keyed digest "
+            "that were read from the source in the same transaction.",
+        )
+    ],
+)
+def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  # noqa: ANN201
+    """One consistent copy of the legacy store, proven by reading it back.
+
+    Made by SQLite's online backup while the source may be in use. The file holds what the source holds: it is
+    0600, in a folder of its own outside DAGSTER_HOME. When nothing changed since the last load, that load's
+    snapshot is used again and no new one is kept.
+    """
+    with stage(context, credstore, "backup/snapshot") as work:
+        left = SealedParquetIOManager(credstore=credstore).forget_finished(context.instance, root_run_id(context.run))
+        taken = take(work.deployment, work.ring, work.run_id)
+        numbers = taken.numbers
+        text = (
+            "Nothing changed since the last load; its snapshot is used again."
+            if taken.reused
+            else f"Snapshot {taken.name} ({taken.flavour}) was read back and equals the source."
+        )
+        work.report.add(Part(work.name, "done", text, numbers))
+    context.log.info("%s Leftovers of %d finished runs were removed.", text, left)
+    context.log_event(
+        dg.AssetObservation(
+            asset_key=SQLITE_STORE,
+            metadata={"rows": numbers["rows"], "flavour": taken.flavour},
+            tags={"dagster/data_version": taken.digest},
+        )
+    )
+    yield dg.Output(
+        Frame({"rows": pa.table({})}, taken.notes),
+        metadata={
+            **numbers,
+            "dagster/row_count": numbers["rows"],
+            "flavour": taken.flavour,
+            "left_in_place": ", ".join(taken.other_tables) or "no other tables",
+            "snapshot": dg.MetadataValue.text(taken.name),
+        },
+    )
+    yield dg.AssetCheckResult(
+        passed=True,
+        check_name="snapshot_matches_source",
+        description=f"{numbers['rows']} rows, digest and integrity as read from the source.",
+        metadata={"rows": numbers["rows"]},
+    )

@@ -1,0 +1,46 @@
+"""The final proofs: snapshot and target read anew, from fresh connections, trusting no step before."""
+
+import dagster as dg
+
+from credstore_pipeline.assets.load import POSTGRES
+from credstore_pipeline.assets.stage import stage
+from credstore_pipeline.assets.tables import as_check
+from credstore_pipeline.core.progress import Progress
+from credstore_pipeline.core.proofs.prove import CLAIMS, prove
+from credstore_pipeline.core.report import Part
+from credstore_pipeline.resources import Credstore
+
+
+@dg.multi_asset_check(
+    name="proofs",
+    specs=[
+        dg.AssetCheckSpec(name, asset=POSTGRES[claim.table], blocking=claim.fatal, description=claim.text)
+        for name, claim in CLAIMS.items()
+    ],
+)
+def proofs(context: dg.AssetCheckExecutionContext, credstore: Credstore):  # noqa: ANN201
+    """Open every password on both sides once and compare; writes nothing."""
+    with stage(context, credstore, "proofs") as work:
+
+        def log_progress(total: int) -> Progress:
+            return Progress("Opening both sides for the proofs", total, context.log.info)
+
+        verdicts = prove(work.deployment, work.ring, work.run_id, log_progress)
+        failed = {name: verdict for name, verdict in verdicts.items() if not verdict.passed and verdict.fatal}
+        numbers = {
+            f"{name}.{figure}": value for name, verdict in verdicts.items() for figure, value in verdict.numbers.items()
+        }
+        table = [
+            {
+                "proof": name,
+                "holds": "yes" if verdict.passed else "no" if verdict.fatal else "note",
+                "found": verdict.text,
+            }
+            for name, verdict in verdicts.items()
+        ]
+        text = f"{len(failed)} proofs failed: {', '.join(failed)}." if failed else "Every proof holds."
+        work.report.add(Part(work.name, "failed" if failed else "done", text, numbers, {"Proofs": table}))
+    for name, verdict in verdicts.items():
+        if not verdict.passed:
+            context.log.log(40 if verdict.fatal else 30, "%s: %s", name, verdict.text)
+        yield as_check(verdict, name, POSTGRES[CLAIMS[name].table])

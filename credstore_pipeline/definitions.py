@@ -1,0 +1,27 @@
+"""The whole wiring, in the order of the flow."""
+
+import dagster as dg
+
+from credstore_pipeline import checks, jobs
+from credstore_pipeline.assets import extract, load, preflight, report, snapshot, validate
+from credstore_pipeline.io_manager import SealedParquetIOManager
+from credstore_pipeline.resources import Credstore
+
+credstore = Credstore()
+
+defs = dg.Definitions(
+    assets=[
+        snapshot.sqlite_store,
+        snapshot.backup_snapshot,
+        extract.extracted,
+        preflight.preflight_census,
+        validate.validated,
+        load.postgres,
+        report.report_migration,
+    ],
+    asset_checks=[checks.proofs],
+    jobs=[jobs.migrate, jobs.preflight, jobs.verify],
+    resources={"credstore": credstore, "io_manager": SealedParquetIOManager(credstore=credstore)},
+    # One process a run: a process a step would derive the keys and import Dagster anew in each.
+    executor=dg.in_process_executor,
+)
