@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     NETRAVEN_ENCRYPTION_SALT: str | None = Field(
         None,
         validation_alias=AliasChoices("NETRAVEN_SECURITY__ENCRYPTION_SALT", "NETRAVEN_ENCRYPTION_SALT"),
-        description="The salt of the application's newest key derivation, tried before its published ones. "
+        description="The salt of the application's newest key derivation; its published ones are tried in any case. "
         "`NETRAVEN_SECURITY__ENCRYPTION_SALT` is read as well.",
     )
     CREDSTORE_MAX_QUARANTINED: int = Field(

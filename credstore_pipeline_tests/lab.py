@@ -109,7 +109,10 @@ class Lab:
     def command(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         """Run the real command line."""
         return subprocess.run(
-            [DAGSTER, *(arguments or ("asset", "materialize", "-m", "credstore_pipeline.definitions", "--select", "*"))],
+            [
+                DAGSTER,
+                *(arguments or ("asset", "materialize", "-m", "credstore_pipeline.definitions", "--select", "*")),
+            ],
             cwd=ROOT,
             env=self.environment(**settings),
             capture_output=True,

@@ -24,8 +24,7 @@ ASSETS = {
 }
 
 BLOCKING = {
-    "backup/snapshot": {"snapshot_matches_source"},
-    "extracted/credentials": {"schema_is_known"},
+    "backup/snapshot": {"schema_is_known", "snapshot_matches_source"},
     "preflight/census": {"every_secret_opens"},
     "validated/credentials": {"nothing_is_lost"},
     "quarantine/rows": {"quarantine_is_allowed"},

@@ -31,15 +31,6 @@ DESCRIPTIONS = {
         )
         for table in TABLES
     },
-    check_specs=[
-        dg.AssetCheckSpec(
-            "schema_is_known",
-            asset=EXTRACTED["credentials"],
-            blocking=True,
-            description="The file's tables have a shape that a version of the application made, by column name; "
-            "another shape stops the run where the snapshot is taken, with what was found.",
-        )
-    ],
 )
 def extracted(context: dg.AssetExecutionContext, credstore: Credstore, snapshot: Frame):  # noqa: ANN201
     """Read each table by column name; what a value was in SQLite survives."""
@@ -62,10 +53,3 @@ def extracted(context: dg.AssetExecutionContext, credstore: Credstore, snapshot:
                 "table_absent": frame.notes.get("absent", "false"),
             },
         )
-    yield dg.AssetCheckResult(
-        asset_key=EXTRACTED["credentials"],
-        check_name="schema_is_known",
-        passed=True,
-        description=f"Flavour {shape.flavour}. Left in place: {', '.join(shape.other_tables) or 'no other tables'}.",
-        metadata={"flavour": shape.flavour},
-    )

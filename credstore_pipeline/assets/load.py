@@ -12,6 +12,7 @@ from credstore_pipeline.core.load.transaction import Cargo, load
 from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.report import Part
 from credstore_pipeline.core.taking import snapshot_ref
+from credstore_pipeline.core.validation.gates import require_gates
 from credstore_pipeline.resources import Credstore
 
 POSTGRES = {table: dg.AssetKey(["postgres", table]) for table in TABLES}
@@ -54,6 +55,7 @@ def postgres(  # noqa: ANN201
     """Load tags, credentials and associations whole or not at all."""
     frames = {"tags": tags, "credentials": credentials, "credential_tags": credential_tags}
     with stage(context, credstore, "postgres") as work:
+        require_gates(quarantine, work.deployment.policies)
         wrapped, data_key = data_key_of(credentials, work.ring)
         cargo = Cargo(
             rows={table: frame.rows for table, frame in frames.items()},

@@ -44,10 +44,7 @@ def preflight_census(  # noqa: ANN201
         progress = Progress("Opening and sealing passwords", credentials.rows.num_rows, context.log.info)
         judged = judge(credentials, work.ring, target.wrapped_data_key, work.deployment.policies, progress)
         counted, table = census(judged.rows), census_of(judged)
-        ends_here = (
-            not context.job_def.asset_layer.has(_VALIDATED)
-            or _VALIDATED not in context.job_def.asset_layer.selected_asset_keys
-        )
+        ends_here = _VALIDATED not in context.job_def.asset_layer.selected_asset_keys
         verdict = secrets_verdict(
             credentials.rows, judged.rows, work.deployment.policies, work.ring, ends_here=ends_here
         )

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.boundary import told
+from credstore_pipeline.core.errors import ShapeRefused, SnapshotNotProven
 from credstore_pipeline.core.frames import Frame
 from credstore_pipeline.core.report import Part
 from credstore_pipeline.core.source.observe import observe
@@ -16,6 +17,19 @@ from credstore_pipeline.resources import Credstore
 
 SQLITE_STORE = dg.AssetKey(["sqlite", "store"])
 SNAPSHOT = dg.AssetKey(["backup", "snapshot"])
+
+CHECKS = {
+    "schema_is_known": (
+        ShapeRefused.__name__,
+        "The file's tables have a shape that a version of the application made, by column name.",
+    ),
+    "snapshot_matches_source": (
+        SnapshotNotProven.__name__,
+        "The copy, reopened, passes SQLite's integrity check and has the rows and the keyed digest that were read from "
+        "the source in the same transaction.",
+    ),
+}
+"""Check -> the error that makes it red, and its claim."""
 
 
 def _observe(context: dg.OpExecutionContext, credstore: Credstore) -> dg.DataVersion:
@@ -29,12 +43,11 @@ with warnings.catch_warnings():
     # The decorator is in beta and says so at every import; it is what gives the UI its Observe button.
     warnings.simplefilter("ignore", dg.BetaWarning)
     sqlite_store = dg.observable_source_asset(
-        _observe,
         key=SQLITE_STORE,
         group_name="source",
         description="The legacy store, a SQLite file that the application may be writing to. Never changed by the "
         "pipeline. Its version is a keyed digest of content, so that it moves when a row does and says nothing of it.",
-    )
+    )(_observe)
 
 
 @dg.asset(
@@ -43,13 +56,7 @@ with warnings.catch_warnings():
     group_name="source",
     kinds={"sqlite"},
     check_specs=[
-        dg.AssetCheckSpec(
-            "snapshot_matches_source",
-            asset=SNAPSHOT,
-            blocking=True,
-            description="The copy, reopened, passes SQLite's integrity check and has the rows and the keyed digest "
-            "that were read from the source in the same transaction.",
-        )
+        dg.AssetCheckSpec(name, asset=SNAPSHOT, blocking=True, description=text) for name, (_, text) in CHECKS.items()
     ],
 )
 def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  # noqa: ANN201
@@ -59,16 +66,24 @@ def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  #
     0600, in a folder of its own outside DAGSTER_HOME. When nothing changed since the last load, that load's
     snapshot is used again and no new one is kept.
     """
-    with stage(context, credstore, "backup/snapshot") as work:
-        left = SealedParquetIOManager(credstore=credstore).forget_finished(context.instance, root_run_id(context.run))
-        taken = take(work.deployment, work.ring, work.run_id)
-        numbers = taken.numbers
-        text = (
-            "Nothing changed since the last load; its snapshot is used again."
-            if taken.reused
-            else f"Snapshot {taken.name} ({taken.flavour}) was read back and equals the source."
-        )
-        work.report.add(Part(work.name, "done", text, numbers))
+    try:
+        with stage(context, credstore, "backup/snapshot") as work:
+            left = SealedParquetIOManager(credstore=credstore).forget_finished(
+                context.instance, root_run_id(context.run)
+            )
+            taken = take(work.deployment, work.ring, work.run_id)
+            numbers = taken.numbers
+            text = (
+                "Nothing changed since the last load; its snapshot is used again."
+                if taken.reused
+                else f"Snapshot {taken.name} ({taken.flavour}) was read back and equals the source."
+            )
+            work.report.add(Part(work.name, "done", text, numbers))
+    except dg.Failure as failure:
+        red = [name for name, (error, _) in CHECKS.items() if failure.metadata["kind"].value == error]
+        for name in red:
+            yield dg.AssetCheckResult(passed=False, check_name=name, description=failure.description)
+        raise
     context.log.info("%s Leftovers of %d finished runs were removed.", text, left)
     context.log_event(
         dg.AssetObservation(
@@ -87,9 +102,10 @@ def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  #
             "snapshot": dg.MetadataValue.text(taken.name),
         },
     )
-    yield dg.AssetCheckResult(
-        passed=True,
-        check_name="snapshot_matches_source",
-        description=f"{numbers['rows']} rows, digest and integrity as read from the source.",
-        metadata={"rows": numbers["rows"]},
-    )
+    left_in_place = ", ".join(taken.other_tables) or "no other tables"
+    found = {
+        "schema_is_known": f"Flavour {taken.flavour}. Left in place: {left_in_place}.",
+        "snapshot_matches_source": f"{numbers['rows']} rows, digest and integrity as read from the source.",
+    }
+    for name, text in found.items():
+        yield dg.AssetCheckResult(passed=True, check_name=name, description=text, metadata={"rows": numbers["rows"]})

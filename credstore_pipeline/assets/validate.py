@@ -8,9 +8,9 @@ from credstore_pipeline.assets.snapshot import SNAPSHOT
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.tables import as_check, as_table
 from credstore_pipeline.boundary import told
-from credstore_pipeline.core.errors import CredstoreError, QuarantineRefused
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.report import Part
+from credstore_pipeline.core.validation.gates import refusal
 from credstore_pipeline.core.validation.validate import validate
 from credstore_pipeline.resources import Credstore
 
@@ -118,9 +118,4 @@ def validated(  # noqa: ANN201
     if failed:
         # Said by the step itself too, so that it stands where a person looks first.
         with told("validated"):
-            raise _refused(failed[0].text)
-
-
-def _refused(text: str) -> CredstoreError:
-    where, _, rest = text.partition(": ")
-    return QuarantineRefused(where, rest, state="")
+            raise refusal(failed[0])

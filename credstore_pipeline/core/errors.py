@@ -83,6 +83,10 @@ class TransientTargetError(TargetError):
     """The connection was lost, or a deadlock or serialization failure; trying again may help."""
 
 
+class CommitUnknown(TransientTargetError):
+    """The connection was lost during COMMIT: whether it took place is unknown until the target is asked."""
+
+
 class LoadLocked(CredstoreError):
     """Another run holds the load's lock; names its run and since when."""
 

@@ -17,9 +17,9 @@ from credstore_pipeline.core.errors import TargetError
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import open_books
 from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
+from credstore_pipeline.core.target.differences import require_known_shape
 from credstore_pipeline.core.target.lock import lock_holders
 from credstore_pipeline.core.target.rights import describe, missing_rights
-from credstore_pipeline.core.target.differences import require_known_shape
 from credstore_pipeline.core.target.shape import TargetShape, read_shape
 from credstore_pipeline.core.validation.gates import LISTED, Verdict
 

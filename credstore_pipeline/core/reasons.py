@@ -23,7 +23,8 @@ class Reason(StrEnum):
 WHAT_TO_DO: dict[Reason, str] = {
     Reason.UNDECRYPTABLE_SECRET: "Add the missing key to CREDSTORE_SOURCE_KEYS, CREDSTORE_KEY_DIR or "
     "CREDSTORE_KEY_BACKUP; or set a new password in the application.",
-    Reason.PLAINTEXT_REFUSED: "Set CREDSTORE_PLAINTEXT=encrypt, or set the password anew in the application with a key.",
+    Reason.PLAINTEXT_REFUSED: "Set CREDSTORE_PLAINTEXT=encrypt, or set the password anew in the application "
+    "with a key.",
     Reason.SECRET_TOO_LONG: "Set CREDSTORE_PASSWORD_COLUMN=widen to make the column text, or shorten the password.",
     Reason.VALUE_TOO_LONG: "Shorten the named column's value in the source.",
     Reason.INVALID_TEXT: "Mend the named column in the source: it holds a NUL or bytes that are not UTF-8.",

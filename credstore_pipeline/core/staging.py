@@ -27,8 +27,6 @@ CHUNK_BYTES = 4 * 1024 * 1024
 TAG_BYTES = 16
 
 
-
-
 def seal_frame(frame: Frame, out: BinaryIO, key: bytes, run_id: str, asset: str) -> int:
     """Write the frame sealed and return the number of bytes written.
 

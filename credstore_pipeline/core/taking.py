@@ -1,19 +1,24 @@
 """Takes the run's snapshot, or finds that the last load's still is the source."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
-import json
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven, SourceBusy
 from credstore_pipeline.core.frames import Frame
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
 from credstore_pipeline.core.load.ledger import Books, SnapshotRef, open_books
 from credstore_pipeline.core.source.inspect import SourceShape
 from credstore_pipeline.core.source.retention import discard, prune
 from credstore_pipeline.core.source.snapshot import Snapshot, prove_snapshot, snapshot_path, take_snapshot
 from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
+
+BUSY_ATTEMPTS = 3
+"""How often a source that a writer holds is tried, each time with a wait of its own."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,14 @@ def take(deployment: Deployment, ring: KeyRing, run_id: str) -> Taken:
 
     with transaction(engine, "target") as connection:
         books = open_books(connection, ring)
-    fresh = take_snapshot(
+    patient = Retrying(
+        retry=retry_if_exception_type(SourceBusy),
+        stop=stop_after_attempt(BUSY_ATTEMPTS),
+        wait=wait_exponential_jitter(initial=1, max=10),
+        reraise=True,
+    )
+    fresh = patient(
+        take_snapshot,
         deployment.source.sqlite_path,
         backup_dir,
         key,

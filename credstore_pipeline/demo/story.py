@@ -28,7 +28,8 @@ def tell(home: Path) -> int:
     prepare_home(home / "dagster_home")
     store = build_store(home / "store", "demo")
     line = CommandLine(settings(home, store), home / "logs")
-    write_settings(home / "settings.env", line.settings)
+    # With the allowances, so that Materialize in the UI goes through.
+    write_settings(home / "settings.env", {**line.settings, **allowances(store)})
     with embedded_server(home / "postgres") as server:
         drop_database(server.url("postgres"), DATABASE)
         try:

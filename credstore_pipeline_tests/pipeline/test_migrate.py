@@ -43,6 +43,14 @@ def opened(stored):
     return FERNET.decrypt(base64.b64decode(envelope["encrypted_data"], validate=True)).decode()
 
 
+def as_text(row):
+    """The id as the target has it: numbers and BLOBs of text are taken as text, other bytes are no id."""
+    if "id_hex" in row:
+        raw = bytes.fromhex(row["id_hex"])
+        return raw.decode() if raw.isascii() and b"\0" not in raw else None
+    return None if row["id"] is None else str(row["id"])
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_every_row_of_every_flavour_is_in_the_target_or_in_quarantine_and_passwords_are_equal(lab, flavour):
     at = lab(flavour)
@@ -51,7 +59,7 @@ def test_every_row_of_every_flavour_is_in_the_target_or_in_quarantine_and_passwo
     assert all(passed for name, passed in run.checks.items() if name not in ("rows_not_ours", "every_secret_opens"))
     loaded = {row_id: opened(stored) for row_id, stored in at.sql("SELECT id, password FROM public.credentials")}
     quarantined = at.quarantined()["credentials"]
-    expected = {row["id"]: row for row in at.store.expected["credentials"]}
+    expected = {as_text(row): row for row in at.store.expected["credentials"]}
     assert loaded.keys() <= expected.keys()
     assert not loaded.keys() & quarantined.keys()
     assert {row_id for row_id in expected if row_id is not None} == {*loaded, *quarantined} - {None}
@@ -88,7 +96,7 @@ def test_rows_that_cannot_be_migrated_stop_the_run_before_the_target_is_touched(
     assert not run.success
     assert "CREDSTORE_MAX_QUARANTINED" in run.failure
     assert "The target is unchanged" in run.failure
-    assert "undecryptable_secret" in run.failure
+    assert "What to do, by reason:" in run.failure
     assert at.sql("SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'credstore_sync')") == [(0,)]
     assert at.report(run)["outcome"] == "refused"
 
@@ -97,6 +105,7 @@ def test_the_newest_applications_store_is_refused_with_what_was_found(lab):
     run = lab("head").run()
     assert not run.success
     assert "newest application's schema" in run.failure
+    assert run.checks == {"schema_is_known": False}
 
 
 def test_preflight_counts_every_encoding_and_writes_nothing(lab):
@@ -107,9 +116,11 @@ def test_preflight_counts_every_encoding_and_writes_nothing(lab):
     assert census["rows"] == len(at.store.expected["credentials"])
     assert census["no_key_opens"] > 0
     assert census["wrapped_more_often"] > 0
-    encodings = {record.data["encoding"] for record in census["census"].records} if hasattr(
-        census["census"], "records"
-    ) else {record.data["encoding"] for record in census["census"]}
+    encodings = (
+        {record.data["encoding"] for record in census["census"].records}
+        if hasattr(census["census"], "records")
+        else {record.data["encoding"] for record in census["census"]}
+    )
     assert encodings == {"null", "empty", "plaintext", "token", "envelope"}
     assert at.sql("SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'credstore_sync')") == [(0,)]
 

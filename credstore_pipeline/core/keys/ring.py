@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from credstore_pipeline.core.keys.derivations import Derivation
 from credstore_pipeline.core.keys.gather import gather
-from credstore_pipeline.core.keys.key import DEFAULT, Key, WireKey
+from credstore_pipeline.core.keys.key import Key, WireKey
 
 if TYPE_CHECKING:
     # Workers import this module, and deployment.py imports SQLAlchemy.
@@ -47,7 +47,7 @@ class KeyRing:
         """Keep the keys in this order; the first one seals."""
         self.keys = tuple(keys)
         self.warnings = tuple(warnings)
-        self._names = {key.key_id for key in self.keys} | {DEFAULT}
+        self._names = {key.key_id for key in self.keys}
         self._orders: dict[str | None, tuple[Key, ...]] = {None: self.keys}
 
     @property
@@ -98,7 +98,8 @@ class KeyRing:
         return cls([Key.from_wire(key) for key in wire])
 
     def _order(self, name: str | None) -> tuple[Key, ...]:
-        first = [key for key in self.keys if _is_named(key, name)]
+        # `default` names any key string's sha256 key, and those stand first as it is.
+        first = [key for key in self.keys if key.key_id == name]
         order = (*first, *(key for key in self.keys if key not in first))
         self._orders[name] = order
         return order
@@ -110,8 +111,3 @@ class KeyRing:
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled: whatever pickles a ring by accident would store it in clear."""
         raise TypeError("a key ring is not pickled")
-
-
-def _is_named(key: Key, name: str | None) -> bool:
-    # The application writes `default` for whatever key string it was started with.
-    return key.key_id == name or (name == DEFAULT and key.derivation is Derivation.SHA256)

@@ -61,7 +61,10 @@ REQUIRED = {
     "credentials": ("id", "name", "username"),
     "credential_tags": ("credential_id", "tag_id"),
 }
-"""Table -> texts that must be there and not be empty."""
+"""Table -> texts that must not be NULL."""
+
+NOT_EMPTY = REQUIRED
+"""Table -> texts for which the empty text is as good as NULL. Of the required ones, names could be exempt."""
 
 REFERENCES = {"tags": (), "credentials": (), "credential_tags": ("credential_id", "tag_id")}
 """Table -> texts whose length is their parent's matter."""

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from credstore_pipeline.core.errors import CredstoreError
 from credstore_pipeline.core.reasons import Reason
-from credstore_pipeline.core.rules.layout import COUNTERS, REFERENCES, REQUIRED, STAMPS, TEXTS
+from credstore_pipeline.core.rules.layout import COUNTERS, NOT_EMPTY, REFERENCES, REQUIRED, STAMPS, TEXTS
 from credstore_pipeline.core.rules.numbers import INT4_MAX, INT4_MIN
 from credstore_pipeline.core.rules.parts import Mask, Positions, as_mask
 from credstore_pipeline.core.rules.texts import UNREADABLE, has_nul
@@ -58,7 +58,7 @@ def table_schema(table: str, limits: Limits) -> pandera.DataFrameSchema:
     def texts(column: str) -> pandera.Column:
         checks = [check(Reason.INVALID_TEXT, lambda text: _or_null(pc.invert(has_nul(text))))]
         if column in REQUIRED[table]:
-            checks.append(check(Reason.MISSING_VALUE, _is_filled))
+            checks.append(check(Reason.MISSING_VALUE, _is_filled if column in NOT_EMPTY[table] else _is_there))
         if column == "id":
             checks.append(check(Reason.DUPLICATE_ID, _is_single))
         limit = None if column in REFERENCES[table] else limits[table, column]
@@ -71,14 +71,12 @@ def table_schema(table: str, limits: Limits) -> pandera.DataFrameSchema:
 
         return pandera.Column(pd.ArrowDtype(dtype), checks, nullable=True)
 
-    is_there = check(_HOLDS, lambda values: as_mask(pc.is_valid(values)))
     columns = {column: texts(column) for column in TEXTS[table]}
-    columns |= {column: _column(pa.timestamp("us"), [is_there]) for column in STAMPS}
+    columns |= {column: _column(pa.timestamp("us"), [check(_HOLDS, _is_there)]) for column in STAMPS}
     if table != "tags":
         columns |= {column: _column(pa.int64(), [check(_HOLDS, _is_int4)]) for column in COUNTERS}
     if table == "credential_tags":
-        numbers = check(Reason.INVALID_NUMBER, lambda values: as_mask(pc.is_valid(values)))
-        columns["priority"] = _column(pa.float64(), [numbers])
+        columns["priority"] = _column(pa.float64(), [check(Reason.INVALID_NUMBER, _is_there)])
     return pandera.DataFrameSchema(columns, strict=True, name=table)
 
 
@@ -117,7 +115,8 @@ def broken_rules(table: str, columns: Mapping[str, pa.Array], limits: Limits) ->
 def _sorted(table: str, failures: pd.DataFrame) -> Broken:
     broken: Broken = []
     for (column, name), rows in failures.groupby(["column", "check"], sort=False, dropna=False)["index"]:
-        if name not in set(Reason):
+        # A check that could not be made has no rows.
+        if name not in set(Reason) or rows.isna().any():
             raise CredstoreError(
                 f"{table}.{column}",
                 f"a row rule does not hold after the repairs ({name}, {len(rows)} rows)",
@@ -141,6 +140,10 @@ def _on_series(holds: Callable[[pa.Array], Mask]) -> Callable[[pd.Series[Any]], 
 
 def _or_null(holds: pa.BooleanArray) -> Mask:
     return as_mask(pc.fill_null(holds, True))
+
+
+def _is_there(values: pa.Array) -> Mask:
+    return as_mask(pc.is_valid(values))
 
 
 def _is_filled(text: pa.StringArray) -> Mask:

@@ -12,7 +12,7 @@ from credstore_pipeline.core.errors import TargetError
 from credstore_pipeline.core.target.connect import quoted
 from credstore_pipeline.core.target.copy_text import readable_types, to_arrow, to_text
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 20_000
 CHUNK_BYTES = 8 << 20
 _WRITE = pcsv.WriteOptions(include_header=False, quoting_style="needed")
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from credstore_pipeline.core.deployment import Target
-from credstore_pipeline.core.target.failures import boundary
+from credstore_pipeline.core.target.failures import boundary, commit_boundary
 
 DRIVER = "postgresql+psycopg2"
 """Named in full: SQLAlchemy takes a bare `postgresql` for another driver."""
@@ -31,6 +31,10 @@ def make_engine(target: Target, run_id: str) -> sa.Engine:
             "application_name": f"{APPLICATION} {run_id}",
             "connect_timeout": CONNECT_MAX_S,
             "client_encoding": "UTF8",
+            # A server that vanished without a word is noticed within a minute.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
         },
     )
 
@@ -48,11 +52,14 @@ def transaction(
         lock_max_s: As for `settle`.
 
     Raises:
-        TargetError: For whatever the database refuses, as evidence alone.
+        CommitUnknown: If the connection is lost during COMMIT; look for what the transaction wrote before trying again.
+        TargetError: For whatever else the database refuses, as evidence alone.
     """
-    with boundary(where), engine.begin() as connection:
+    with boundary(where), engine.connect() as connection:
         settle(connection, schema, lock_max_s)
         yield connection
+        with commit_boundary(where):
+            connection.commit()
 
 
 def settle(connection: sa.Connection, schema: str | None = None, lock_max_s: float = LOCK_MAX_S) -> None:

@@ -19,6 +19,7 @@ def to_text(table: pa.Table) -> pa.Table:
         if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             column = pa.chunked_array([_hexed(chunk) for chunk in table.column(index).chunks], pa.string())
         elif pa.types.is_timestamp(kind) and kind.tz is not None:
+            # The writer would look the zone up in the system's list of zones, which slim images lack.
             column = pc.binary_join_element_wise(
                 table.column(index).cast(pa.timestamp("us")).cast(pa.string()), pa.scalar("+00"), pa.scalar("")
             )

@@ -11,7 +11,13 @@ import psycopg2
 from psycopg2 import errorcodes
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from credstore_pipeline.core.errors import UNCHANGED, TargetError, TargetUnreachable, TransientTargetError
+from credstore_pipeline.core.errors import (
+    UNCHANGED,
+    CommitUnknown,
+    TargetError,
+    TargetUnreachable,
+    TransientTargetError,
+)
 from credstore_pipeline.core.target.failure_kinds import LOGIN_WORDS, STATES, TRANSIENT, UNREACHABLE
 
 LOST = "the connection was lost."
@@ -35,6 +41,29 @@ def boundary(where: str, *, state: str = UNCHANGED) -> Iterator[None]:
         yield
     except (SQLAlchemyError, psycopg2.Error, UnicodeError) as error:
         raise translate(error, where, state=state) from None
+
+
+@contextmanager
+def commit_boundary(where: str) -> Iterator[None]:
+    """As `boundary`, around a COMMIT alone: a connection lost there leaves open whether it took place.
+
+    Raises:
+        CommitUnknown: If the answer never came.
+        TargetError: If the answer was no.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, psycopg2.Error) as error:
+        failure = translate(error, where)
+        if isinstance(failure, TransientTargetError) and (failure.sqlstate or "08")[:2] in ("08", "57"):
+            failure = CommitUnknown(
+                where,
+                "the connection was lost during COMMIT.",
+                sqlstate=failure.sqlstate,
+                state="Whether the target was changed is unknown.",
+                todo="Run again: the next attempt looks for this run in credstore_sync.runs first.",
+            )
+        raise failure from None
 
 
 def translate(error: Exception, where: str, *, state: str = UNCHANGED) -> TargetError:

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from credstore_pipeline.core.deployment import Policies
-from credstore_pipeline.core.frames import TABLES
+from credstore_pipeline.core.errors import QuarantineRefused
+from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.reasons import NOT_COUNTED_AS_LINKS, WHAT_TO_DO, Reason
 
 LISTED = 50
@@ -15,6 +16,9 @@ LISTED = 50
 
 Figures = dict[str, int | float]
 """Name (with its unit, where it has one) -> number, to be compared over time."""
+
+ACCOUNTED = "accounted"
+"""Note on the quarantine frame: whether every extracted row was accounted for."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,11 @@ def allowed(quarantine: pa.Table, policies: Policies) -> Verdict:
         for table, reason in zip(tables, reasons, strict=True)
     )
     following = len(tables) - credentials - links
-    numbers: Figures = {"quarantined_credentials": credentials, "quarantined_links": links, "quarantined_following": following}
+    numbers: Figures = {
+        "quarantined_credentials": credentials,
+        "quarantined_links": links,
+        "quarantined_following": following,
+    }
     over = []
     if credentials > policies.max_quarantined:
         over.append(
@@ -98,6 +106,31 @@ def allowed(quarantine: pa.Table, policies: Policies) -> Verdict:
             True, f"{credentials} credentials, {links} tags and associations stay behind, as allowed.", numbers
         )
     return Verdict(False, f"validated: {'; '.join(over)}. The target is unchanged.\n{listing(quarantine)}", numbers)
+
+
+def require_gates(quarantine: Frame, policies: Policies) -> None:
+    """Let pass what the gates let pass; the load asks again, since a step alone can be launched past them.
+
+    Args:
+        quarantine: The validation's quarantine frame; its note `accounted` says that no row was lost.
+        policies: How many rows may stay behind.
+
+    Raises:
+        QuarantineRefused: If a gate was red.
+    """
+    verdict = allowed(quarantine.rows, policies)
+    if quarantine.notes.get(ACCOUNTED) != "true":
+        raise QuarantineRefused(
+            "load", "validation has not accounted for every row", todo="Launch the whole job again."
+        )
+    if not verdict.passed:
+        raise refusal(verdict)
+
+
+def refusal(verdict: Verdict) -> QuarantineRefused:
+    """A red gate as an error."""
+    where, _, wrong = verdict.text.partition(": ")
+    return QuarantineRefused(where, wrong, state="")
 
 
 def listing(quarantine: pa.Table) -> str:

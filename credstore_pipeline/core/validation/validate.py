@@ -26,7 +26,7 @@ from credstore_pipeline.core.rules import Verdict as RuleVerdict
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.shape import TargetShape, read_shape
 from credstore_pipeline.core.target.sync import sync_exists
-from credstore_pipeline.core.validation.gates import LISTED, Verdict, account, allowed
+from credstore_pipeline.core.validation.gates import ACCOUNTED, LISTED, Verdict, account, allowed
 from credstore_pipeline.core.validation.quarantine import RowSealer
 from credstore_pipeline.core.validation.view import view_target
 
@@ -105,7 +105,8 @@ def validate(
     permitted = allowed(quarantine, deployment.policies)
     repaired = sum(frame.tables["repairs"].num_rows for frame in frames.values())
     numbers = {**accounted.numbers, **permitted.numbers, "repairs": repaired}
-    return Validated(frames, Frame({"rows": quarantine}), accounted, permitted, numbers)
+    held = Frame({"rows": quarantine}, {ACCOUNTED: str(accounted.passed).lower()})
+    return Validated(frames, held, accounted, permitted, numbers)
 
 
 def _apply_rules(

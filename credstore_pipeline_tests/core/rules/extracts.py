@@ -69,7 +69,9 @@ ASSOCIATION = {
 def extracted(*rows: dict[str, Any], without: tuple[str, ...] = ()) -> Frame:
     """A frame of the given rows, with row ids from 11 on; columns are those of the first row."""
     columns = {
-        name: cells_from_values([row[name] for row in rows]) for name in (rows[0] if rows else ()) if name not in without
+        name: cells_from_values([row[name] for row in rows])
+        for name in (rows[0] if rows else ())
+        if name not in without
     }
     return Frame({"rows": pa.table({"source_rowid": pa.array(range(11, 11 + len(rows)), pa.int64()), **columns})})
 
@@ -110,7 +112,9 @@ def judged(frame: Frame, *changes: dict[str, Any]) -> pa.Table:
 def target(**known: Any) -> TargetView:
     """A target with the application's column lengths; tags as dicts."""
     if "tags" in known:
-        known["tags"] = pa.Table.from_pylist([{"description": None, "color": None} | tag for tag in known["tags"]], TAGS)
+        known["tags"] = pa.Table.from_pylist(
+            [{"description": None, "color": None} | tag for tag in known["tags"]], TAGS
+        )
     return TargetView(known.pop("limits", LIMITS), **known)
 
 

@@ -53,7 +53,10 @@ any_cell = st.one_of(
         (b"7", 7, "counter_from_text"),
         (b"\xff", 0, "counter_unusable_to_zero"),
         ("few\udce9", 0, "counter_unusable_to_zero"),
-        *((text, 0, "counter_unusable_to_zero") for text in ("", " 3 ", "3\n", "2.0", "1_000", "0x1f", "many", "٣", "-")),
+        *(
+            (text, 0, "counter_unusable_to_zero")
+            for text in ("", " 3 ", "3\n", "2.0", "1_000", "0x1f", "many", "٣", "-")
+        ),
     ],
 )
 def test_counter_becomes(value, counter, rule):
@@ -95,7 +98,8 @@ def test_priority_becomes(value, priority, rule):
 
 
 @pytest.mark.parametrize(
-    "value", ["high", "", " 1", "1\n", "1e999", "Infinity", "inf", "nan", "1_0", "0x10", "٣", ".", "1e", b"\x01", b"\xff"]
+    "value",
+    ["high", "", " 1", "1\n", "1e999", "Infinity", "inf", "nan", "1_0", "0x10", "٣", ".", "1e", b"\x01", b"\xff"],
 )
 def test_priority_that_is_no_number_is_not_guessed(value):
     values, usable, noted = read_priorities(cells_from_values([value, 1.0]))
@@ -110,7 +114,9 @@ def test_priorities_are_the_numbers_that_the_cells_are(values):
         if value is None:
             assert priority == 0.0
         elif isinstance(text, str):
-            number = float(text) if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) else math.inf
+            number = (
+                float(text) if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) else math.inf
+            )
             assert priority == number if math.isfinite(number) else math.isnan(priority)
         else:
             assert priority == float(value)

@@ -67,7 +67,12 @@ def test_bulk_reading_takes_any_slice_of_a_column():
 
 
 def test_bulk_reading_converts_offsets_and_refuses_a_day_or_more():
-    texts = ["2025-03-20 10:00:00+02:00", "2025-03-20 10:00:00-23:59", "2025-03-20 10:00:00+24:00", "2025-03-20 10:00:00Z"]
+    texts = [
+        "2025-03-20 10:00:00+02:00",
+        "2025-03-20 10:00:00-23:59",
+        "2025-03-20 10:00:00+24:00",
+        "2025-03-20 10:00:00Z",
+    ]
     micros, read = read_canonical_with_offset(cells_from_values(texts))
     assert read.tolist() == [True, True, False, True]
     assert micros[[0, 1, 3]].tolist() == [at(2025, 3, 20, 8), at(2025, 3, 21, 9, 59), at(2025, 3, 20, 10)]

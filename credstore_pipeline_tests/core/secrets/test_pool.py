@@ -15,6 +15,7 @@ import pytest
 
 from credstore_pipeline.core.deployment import KeyMaterial
 from credstore_pipeline.core.errors import SealingFailed
+from credstore_pipeline.core.fingerprints import secret_fingerprint
 from credstore_pipeline.core.keys.ring import build_ring
 from credstore_pipeline.core.secrets.chunks import CHUNK_ROWS
 from credstore_pipeline.core.secrets.opening import open_secret
@@ -89,6 +90,14 @@ def test_workers_say_what_one_process_says(plaintext):
             assert open_secret(one, RING, "").plaintext == open_secret(other, RING, "").plaintext
 
 
+@pytest.mark.parametrize("cores", [1, 2])
+def test_results_stand_in_the_rows_order(cores):
+    ids = [f"id-{number}" for number in range(COUNT)]
+    with SecretPool(RING, MAC_KEY, cores=cores, threshold_rows=10, plaintext="refuse") as pool:
+        seen = pool.fingerprint(ids, ids, only_primary=False)
+    assert seen["fingerprint"].to_pylist() == [secret_fingerprint(MAC_KEY, row_id, row_id.encode()) for row_id in ids]
+
+
 def test_what_is_sealed_reads_back_with_the_same_fingerprint():
     ids, stored = rows(300)
     with SecretPool(RING, MAC_KEY) as pool:
@@ -159,6 +168,22 @@ def test_workers_end_when_the_callers_code_fails():
     with pytest.raises(RuntimeError, match="the caller's own"), workers() as pool:
         pool.judge(*rows(), fail)
     assert len(pids) == 2
+    assert all(is_gone(pid) for pid in pids)
+
+
+def test_workers_that_hang_do_not_hold_up_the_end():
+    def hang(_: int) -> None:
+        for pid in pool.pids:
+            os.kill(pid, signal.SIGSTOP)
+        raise RuntimeError("the caller's own")
+
+    with workers() as pool:
+        with pytest.raises(RuntimeError, match="the caller's own"):
+            pool.judge(*rows(8 * CHUNK_ROWS), hang)
+        pool.judge(*rows())
+        pids = pool.pids
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
     assert all(is_gone(pid) for pid in pids)
 
 

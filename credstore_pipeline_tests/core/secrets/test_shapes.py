@@ -113,6 +113,7 @@ PASSWORDS = {
     "payload with a line break": json.dumps({"encrypted_data": PAYLOAD[:76] + "\n" + PAYLOAD[76:]}).encode(),
     "payload without its padding": json.dumps({"encrypted_data": PAYLOAD.rstrip("=")}).encode(),
     "payload is urlsafe base64 of junk": json.dumps({"encrypted_data": "_-" * 60}).encode(),
+    "payload is half a character": b'{"encrypted_data": "\\ud800"}',
     "payload is a number": b'{"encrypted_data": 5}',
     "payload is null": b'{"encrypted_data": null}',
     "payload is a list": json.dumps({"encrypted_data": [PAYLOAD]}).encode(),
@@ -140,6 +141,14 @@ def test_only_the_applications_own_envelope_default_is_the_targets_form():
     assert exact == {"as the application writes it"}
     assert shape_of(vectors.ENVELOPE_DEFAULT.encode()).exact
     assert not shape_of(made_envelope(TOKEN).replace(b'"1.0"', b'"1.1"')).exact
+
+
+def test_a_bare_token_in_an_envelope_is_not_the_targets_form_even_if_both_alphabets_have_it():
+    """A token without - and _ is standard base64 as well."""
+    tokens = (made_token(sha256_of("some key"), b"some password", bytes([at]) * 16, at << 24) for at in range(256))
+    token = next(token for token in tokens if not {*b"-_"} & {*token})
+    sealed = shape_of(b'{"key_id": "default", "encrypted_data": "%b", "version": "1.0"}' % token)
+    assert (sealed.token, sealed.exact) == (token, False)
 
 
 @given(st.binary(max_size=300))

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from credstore_pipeline.core.deployment import Target
-from credstore_pipeline.core.errors import TargetError, TargetUnreachable, TransientTargetError
+from credstore_pipeline.core.errors import CommitUnknown, TargetError, TargetUnreachable, TransientTargetError
 from credstore_pipeline.core.target.bulk import copy_in
 from credstore_pipeline.core.target.connect import make_engine, settle, transaction
 from credstore_pipeline.core.target.failures import boundary
@@ -161,6 +161,24 @@ def shut_down(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as line:
         line.shutdown(socket.SHUT_RDWR)
         line.detach()
+
+
+def test_connection_lost_during_commit_leaves_the_outcome_open(database):
+    with (
+        refused(CommitUnknown, None, "lost during COMMIT", "unknown", "credstore_sync.runs"),
+        transaction(make_engine(database, "run"), "a test") as connection,
+    ):
+        shut_down(connection.connection.driver_connection.fileno())
+
+
+def test_a_commit_that_was_answered_with_no_is_no_open_outcome(database):
+    run(
+        database,
+        "CREATE TABLE public.a (id integer PRIMARY KEY)",
+        "CREATE TABLE public.b (id integer REFERENCES public.a DEFERRABLE INITIALLY DEFERRED)",
+    )
+    with refused(TargetError, "23503", "constraint b_id_fkey", "The target is unchanged."):
+        run(database, "INSERT INTO public.b VALUES (1)")
 
 
 def test_lock_timeout_may_be_tried_again(database):

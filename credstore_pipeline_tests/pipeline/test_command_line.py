@@ -1,0 +1,34 @@
+"""Exit codes and first lines of the real command line."""
+
+from credstore_pipeline_tests.lab import ALLOW_ALL
+
+VERIFY = ("job", "execute", "-m", "credstore_pipeline.definitions", "-j", "verify")
+
+
+def test_success_refusal_and_a_failed_check_have_the_exit_codes_they_should(lab):
+    at = lab("lost_env")
+    refused = at.command(CREDSTORE_MISSING_TAGS="placeholder")
+    assert refused.returncode == 1
+    assert "CREDSTORE_MAX_QUARANTINED" in refused.stderr + refused.stdout
+    assert at.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
+
+    allowed = at.command(CREDSTORE_MISSING_TAGS="placeholder", **ALLOW_ALL)
+    assert allowed.returncode == 0, allowed.stderr[-2000:]
+
+    # A row that the books no longer know is a row lost: the proof must see it, and say so with its exit code.
+    at.sql("DELETE FROM public.credential_tags")
+    at.sql("DELETE FROM public.credentials")
+    at.sql("DELETE FROM credstore_sync.row_state WHERE source_table = 'credentials'")
+    failed = at.command(*VERIFY)
+    assert failed.returncode == 1
+    assert "row_counts_match" in failed.stderr + failed.stdout
+
+
+def test_a_forgotten_setting_is_named_before_anything_is_touched(lab):
+    at = lab("setup_empty")
+    run = at.command(CREDSTORE_POSTGRES_URL="", CREDSTORE_TARGET_KEY="")
+    assert run.returncode == 1
+    said = run.stderr + run.stdout
+    assert "CREDSTORE_POSTGRES_URL: not set" in said
+    assert "CREDSTORE_TARGET_KEY: not set" in said
+    assert not at.snapshots.exists()
