@@ -1,9 +1,11 @@
 """A real PostgreSQL for every test that asks for one: one server a test session, one fresh database a test."""
 
+import contextlib
 import itertools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import sqlalchemy as sa
 
 from credstore_pipeline.core.deployment import Target
 from credstore_pipeline.embedded import EmbeddedServer, embedded_server
+from credstore_pipeline.embedded.users import Membership
 
 THROWAWAY = {
     "fsync": "off",
@@ -25,6 +28,9 @@ THROWAWAY = {
 MEMORY_BYTES = 2 << 30
 """Free memory from which on the server's folder lies there."""
 
+PREFIX = "credstore-tests-"
+LEFT_OVER_S = 3600
+
 _numbers = itertools.count()
 
 
@@ -32,7 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the server's folder, once for all workers of this session."""
     if not hasattr(config, "workerinput"):
         # As root the server runs as another user, who has to pass through.
-        base = tempfile.mkdtemp(prefix="credstore-tests-", dir=_quick_folder())
+        base = tempfile.mkdtemp(prefix=PREFIX, dir=_quick_folder())
+        _sweep(Path(base).parent)
         Path(base).chmod(0o711)
         os.environ["CREDSTORE_TESTS_SERVER"] = base
 
@@ -40,7 +47,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the server's folder after the last worker is done."""
     if not hasattr(config, "workerinput"):
-        shutil.rmtree(os.environ.pop("CREDSTORE_TESTS_SERVER"), ignore_errors=True)
+        shutil.rmtree(os.environ.pop("CREDSTORE_TESTS_SERVER", ""), ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed sessions of more than an hour ago left; a server ends itself when its folder is gone."""
+    for left in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            found = left.stat()
+            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < LEFT_OVER_S:
+                continue
+            if all(Membership(lock).leave() for lock in left.glob("*/users.lock")):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _quick_folder() -> Path | None:

@@ -10,6 +10,8 @@ from credstore_pipeline.resources import Credstore
 
 REPORT = dg.AssetKey(["report", "migration"])
 
+LOADED = "The load is committed and proven; only the report is missing."
+
 
 @dg.asset(key=REPORT, deps=list(POSTGRES.values()), group_name="report", kinds={"markdown"})
 def report_migration(context: dg.AssetExecutionContext, credstore: Credstore) -> dg.MaterializeResult:
@@ -17,7 +19,7 @@ def report_migration(context: dg.AssetExecutionContext, credstore: Credstore) ->
 
     A refused or failed run has its report too: each stage writes its part as it ends.
     """
-    with stage(context, credstore, "report/migration") as work:
+    with stage(context, credstore, "report/migration", LOADED) as work:
         work.report.add(Part(work.name, "done", "Every proof held. The store is migrated."))
         SealedParquetIOManager(credstore=credstore).forget(work.run_id)
     return dg.MaterializeResult(

@@ -7,7 +7,7 @@ import dagster as dg
 
 from credstore_pipeline.boundary import told, unforeseen
 from credstore_pipeline.core.deployment import Deployment
-from credstore_pipeline.core.errors import CredstoreError
+from credstore_pipeline.core.errors import UNCHANGED, CredstoreError
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.report import Part, RunReport
 from credstore_pipeline.io_manager import root_run_id
@@ -33,16 +33,19 @@ class Stage:
 
 @contextmanager
 def stage(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, credstore: Credstore, name: str
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    credstore: Credstore,
+    name: str,
+    state: str = UNCHANGED,
 ) -> Iterator[Stage]:
     """Run a stage's work; a failure is told in the run's log and in its report, without values."""
-    with told(name):
+    with told(name, state):
         work = Stage(name, root_run_id(context.run), credstore.deployment(), credstore.ring())
         try:
             yield work
         except CredstoreError as error:
-            work.report.add(Part(name, "refused", str(error)))
+            work.report.add(Part(name, "refused", str(error).replace(UNCHANGED, state)))
             raise
         except Exception as error:  # its text may quote a value: only its type and place are kept
-            work.report.add(Part(name, "failed", unforeseen(name, error)))
+            work.report.add(Part(name, "failed", unforeseen(name, error, state)))
             raise

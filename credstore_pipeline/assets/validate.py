@@ -89,6 +89,7 @@ def validated(  # noqa: ANN201
                     "Quarantine by reason": result.quarantined_by_reason,
                     "Repairs by rule": result.repairs_by_rule,
                     "Tags mapped": result.mapped_tags,
+                    "Tags that differ in the target": result.tags_that_differ,
                 },
             )
         )
@@ -100,8 +101,13 @@ def validated(  # noqa: ANN201
             metadata={
                 "dagster/row_count": frame.rows.num_rows,
                 "repaired": frame.tables["repairs"].num_rows,
+                **({"duplicate_pairs": result.numbers["duplicate_pairs"]} if table == "credential_tags" else {}),
                 **({"repairs": as_table(result.repairs_by_rule)} if table == "credentials" else {}),
-                **({"mapped": as_table(result.mapped_tags)} if table == "tags" else {}),
+                **(
+                    {"mapped": as_table(result.mapped_tags), "differing": as_table(result.tags_that_differ)}
+                    if table == "tags"
+                    else {}
+                ),
             },
         )
     yield dg.Output(

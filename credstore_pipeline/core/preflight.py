@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from credstore_pipeline.core.census import unopened_rowids
 from credstore_pipeline.core.data_key import new_data_key, wrap_data_key
@@ -19,6 +19,7 @@ from credstore_pipeline.core.load.ledger import open_books
 from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
 from credstore_pipeline.core.target.differences import require_known_shape
 from credstore_pipeline.core.target.lock import lock_holders
+from credstore_pipeline.core.target.retry import retrying
 from credstore_pipeline.core.target.rights import describe, missing_rights
 from credstore_pipeline.core.target.shape import TargetShape, read_shape
 from credstore_pipeline.core.validation.gates import LISTED, Verdict
@@ -51,8 +52,13 @@ def look_at_target(deployment: Deployment, ring: KeyRing, run_id: str, rows: dic
         TargetError: If rights are missing.
         TargetKeyChanged: If the target is sealed under a key that was not given.
     """
+    engine = make_engine(deployment.target, run_id)
+    return retrying(lambda: _look(engine, deployment, ring, rows))
+
+
+def _look(engine: Engine, deployment: Deployment, ring: KeyRing, rows: dict[str, pa.Table]) -> TargetLook:
     schema = deployment.target.schema
-    with transaction(make_engine(deployment.target, run_id), "preflight", schema) as connection:
+    with transaction(engine, "preflight", schema) as connection:
         shape = read_shape(connection, schema)
         require_known_shape(shape)
         missing = missing_rights(connection, shape)
@@ -95,8 +101,8 @@ def secrets_verdict(
             *lines,
             *more,
             "Add the missing keys to CREDSTORE_SOURCE_KEYS, CREDSTORE_KEY_DIR or CREDSTORE_KEY_BACKUP, or set "
-            f"CREDSTORE_MAX_QUARANTINED={len(unopened)} to leave these rows and their associations behind, sealed, in "
-            "credstore_sync.quarantine.",
+            f"CREDSTORE_MAX_QUARANTINED to {len(unopened)} or more to leave these rows and their associations behind, "
+            "sealed, in credstore_sync.quarantine.",
         ]
     )
     return Verdict(False, text, numbers, fatal=refused and ends_here)

@@ -18,7 +18,7 @@ class Progress:
         every_s: float = EVERY_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start counting now.
+        """Start counting with the first call.
 
         Args:
             what: What is being done, as the line's beginning.
@@ -28,14 +28,18 @@ class Progress:
             clock: Seconds, monotonic.
         """
         self._what, self._total, self._log, self._every_s, self._clock = what, total_rows, log, every_s, clock
-        self._began = self._told = clock()
+        self._began: float | None = None
+        self._first = self._told = 0.0
 
     def __call__(self, rows_done: int) -> None:
         """Say so if the last line is old enough."""
         now = self._clock()
-        if now - self._told < self._every_s or rows_done <= 0:
+        if self._began is None:
+            self._began, self._told, self._first = now, now, rows_done
+            return
+        if now - self._told < self._every_s:
             return
         self._told = now
-        rate = rows_done / (now - self._began)
+        rate = max(rows_done - self._first, 1) / (now - self._began)
         left_s = max(self._total - rows_done, 0) / rate
         self._log(f"{self._what}: {rows_done:,} of {self._total:,} rows, {rate:,.0f} rows/s, {left_s:.0f} s left")

@@ -1,9 +1,12 @@
 """Takes the run's snapshot, or finds that the last load's still is the source."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
+from sqlalchemy import Connection, Engine
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
@@ -16,6 +19,7 @@ from credstore_pipeline.core.source.inspect import SourceShape
 from credstore_pipeline.core.source.retention import discard, prune
 from credstore_pipeline.core.source.snapshot import Snapshot, prove_snapshot, snapshot_path, take_snapshot
 from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
+from credstore_pipeline.core.target.retry import retrying
 
 BUSY_ATTEMPTS = 3
 """How often a source that a writer holds is tried, each time with a wait of its own."""
@@ -85,11 +89,9 @@ def take(deployment: Deployment, ring: KeyRing, run_id: str) -> Taken:
     backup_dir = deployment.places.backup_dir
 
     def clock() -> datetime:
-        with transaction(engine, "target clock") as connection:
-            return target_now(connection)
+        return retrying(lambda: _ask(engine, target_now))
 
-    with transaction(engine, "target") as connection:
-        books = open_books(connection, ring)
+    books = retrying(lambda: _ask(engine, lambda connection: open_books(connection, ring)))
     patient = Retrying(
         retry=retry_if_exception_type(SourceBusy),
         stop=stop_after_attempt(BUSY_ATTEMPTS),
@@ -119,6 +121,14 @@ def take(deployment: Deployment, ring: KeyRing, run_id: str) -> Taken:
     pruned = prune(backup_dir, deployment.policies.backup_keep, {*books.protected, (earlier or fresh).name})
     numbers["snapshots_pruned"] = len(pruned)
     return Taken(earlier or fresh, manifest.began_at, manifest.ended_at, earlier is not None, numbers)
+
+
+Answer = TypeVar("Answer")
+
+
+def _ask(engine: Engine, question: Callable[[Connection], Answer]) -> Answer:
+    with transaction(engine, "target") as connection:
+        return question(connection)
 
 
 def snapshot_ref(frame: Frame) -> SnapshotRef:

@@ -95,7 +95,7 @@ def load(
             log("The column credentials.password was widened to text, since a sealed password needs it.")
 
         def again(attempt: int, failure: BaseException) -> None:
-            log(f"The load's attempt {attempt} was rolled back and is tried again: {failure}")
+            log(f"The load's attempt {attempt} failed and is tried again from the start: {failure}")
 
         return retrying(lambda: _once(engine, deployment, ring, run_id, cargo, log, progress), before_retry=again)
     finally:

@@ -10,15 +10,35 @@ from sqlalchemy import Connection
 from credstore_pipeline.core.cells import cells_as_secrets, cells_as_text
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.load.columns import SCHEMAS
 from credstore_pipeline.core.load.meaning import Meaning
-from credstore_pipeline.core.load.reading import qualified, read_rows
+from credstore_pipeline.core.load.reading import put_ids, qualified, read_rows
 from credstore_pipeline.core.rules.associations import association_ids
 from credstore_pipeline.core.secrets.pool import SecretPool
 from credstore_pipeline.core.target.bulk import copy_out
 
-BASE = pa.schema([("row_id", pa.string()), ("fp", pa.binary()), ("source_fp", pa.binary()), ("adopted", pa.bool_())])
-"""A table's base: what the target's row was last seen to mean (`fp`), and the source's (`source_fp`)."""
+BASE = pa.schema([("row_id", pa.string()), ("fp", pa.binary()), ("adopted", pa.bool_())])
+"""A table's base: what the target's row was last seen to mean, and whether it stood there before us."""
+
+READ_FROM_SOURCE = {
+    "tags": ("id",),
+    "credentials": ("id", "password"),
+    "credential_tags": ("id", "credential_id", "tag_id", "priority"),
+}
+"""Columns of the snapshot that the proofs need."""
+
+NEEDED = {
+    "tags": (),
+    "credentials": ("use_keys", "success_count", "failure_count", "created_at", "updated_at"),
+    "credential_tags": ("priority", "success_count", "failure_count", "created_at", "updated_at"),
+}
+"""Columns whose NULL makes the application's reader fail or its selection break."""
+
+_TARGET = {
+    "tags": pa.schema([("id", pa.string())]),
+    "credentials": pa.schema([("id", pa.string()), ("password", pa.string())]),
+    "credential_tags": pa.schema([("id", pa.string()), ("tag_id", pa.string()), ("priority", pa.float64())]),
+}
+_QUARANTINED = pa.schema([("source_table", pa.string()), ("source_rowid", pa.int64()), ("at_first", pa.bool_())])
 
 
 @dataclass(frozen=True)
@@ -26,19 +46,21 @@ class Evidence:
     """Everything the proofs compare. Nothing in it is an opened password.
 
     Attributes:
+        connection: The one transaction that everything is read in.
         schema: The application's schema.
-        source: Extracted rows of the snapshot, by table.
+        source: Rows of the snapshot, by table, with the columns of `READ_FROM_SOURCE` that it has.
         source_ids: The target id that each source row must have, by table, aligned with `source`.
         source_secrets: Fingerprints of the snapshot's passwords, null where no key opens them.
-        target: Target rows that have a base, by table.
+        target: Target rows that have a base, by table; `complete` says that no column of `NEEDED` is NULL.
         target_secrets: fingerprint, encoding and `readable` of the target's passwords, aligned with `target`.
         base: `BASE` by table.
-        quarantined: source_table and source_rowid of open quarantine rows.
+        quarantined: source_table, source_rowid of open quarantine rows; `at_first`: since the initial load.
         tag_map: Source tag id -> target tag id.
         not_ours: Target rows without a base, by table.
         meaning: Fingerprints under the data key.
     """
 
+    connection: Connection
     schema: str
     source: dict[str, pa.Table]
     source_ids: dict[str, pa.Array]
@@ -51,6 +73,13 @@ class Evidence:
     not_ours: dict[str, int]
     meaning: Meaning
 
+    def held(self, table: str, *, at_first: bool = False) -> pa.Array:
+        """Row ids of a table's open quarantine rows; with `at_first`, of those from the initial load alone."""
+        mask = pc.equal(self.quarantined["source_table"], table)
+        if at_first:
+            mask = pc.and_(mask, self.quarantined["at_first"])
+        return self.quarantined["source_rowid"].filter(mask).combine_chunks()
+
 
 def gather(
     connection: Connection,
@@ -60,15 +89,25 @@ def gather(
     meaning: Meaning,
     progress: Callable[[int], None] | None = None,
 ) -> Evidence:
-    """Read both sides once; every password is opened once on each side."""
+    """Read both sides once; every password is opened once on each side.
+
+    Args:
+        connection: One transaction, REPEATABLE READ.
+        schema: The application's schema.
+        source: Extracted tables of the snapshot.
+        ring: Opens both sides.
+        meaning: Fingerprints under the data key.
+        progress: Called with the passwords opened so far, both sides together.
+    """
     rows = {table: source[table].rows for table in TABLES}
-    base = {table: _base(connection, table) for table in TABLES}
-    known = "JOIN credstore_sync.row_state s ON s.source_table = '{0}' AND s.row_id = t.id AND s.tombstone_at IS NULL"
-    target = {table: read_rows(connection, schema, table, known.format(table)) for table in TABLES}
+    target = {table: _target(connection, schema, table) for table in TABLES}
     with SecretPool(ring, meaning.secret_key) as pool:
         source_secrets = _source_secrets(rows["credentials"], pool, progress)
-        target_secrets = _target_secrets(target["credentials"], pool, progress)
+        opened = rows["credentials"].num_rows
+        later = None if progress is None else lambda done: progress(opened + done)
+        target_secrets = _target_secrets(target["credentials"], pool, later)
     return Evidence(
+        connection=connection,
         schema=schema,
         source=rows,
         source_ids={
@@ -79,11 +118,12 @@ def gather(
         source_secrets=source_secrets,
         target=target,
         target_secrets=target_secrets,
-        base=base,
+        base={table: _base(connection, table) for table in TABLES},
         quarantined=copy_out(
             connection,
-            "SELECT source_table, source_rowid FROM credstore_sync.quarantine WHERE resolved_at IS NULL",
-            pa.schema([("source_table", pa.string()), ("source_rowid", pa.int64())]),
+            "SELECT source_table, source_rowid, first_run IN (SELECT run_id FROM credstore_sync.runs "
+            "WHERE kind = 'initial') FROM credstore_sync.quarantine WHERE resolved_at IS NULL",
+            _QUARANTINED,
         ),
         tag_map=dict(connection.exec_driver_sql("SELECT source_id, target_id FROM credstore_sync.tag_map").all()),
         not_ours={table: _not_ours(connection, schema, table, target[table].num_rows) for table in TABLES},
@@ -95,21 +135,30 @@ def changed_since(evidence: Evidence, table: str, ids: list[str]) -> set[str]:
     """Of the given target rows, those that mean something else than when they were last written or seen."""
     if not ids:
         return set()
-    wanted = pa.array(ids, pa.string())
-    stored = evidence.target[table]
-    stored = stored.filter(pc.is_in(stored["id"], wanted))
+    put_ids(evidence.connection, "suspects", ids)
+    stored = read_rows(evidence.connection, evidence.schema, table, "JOIN pg_temp.suspects i ON i.id = t.id")
     now, _ = evidence.meaning.of_stored(table, stored, only_primary=False)
     base = evidence.base[table]
     seen = base["fp"].take(pc.index_in(stored["id"], base["row_id"].combine_chunks())).to_pylist()
-    width = 8 * (len(SCHEMAS[table].names) - 1)
     rows = zip(stored["id"].to_pylist(), now, seen, strict=True)
-    return {row_id for row_id, found, before in rows if before is None or found.tobytes() != before[:width]}
+    return {row_id for row_id, found, before in rows if found.tobytes() != before}
+
+
+def _target(connection: Connection, schema: str, table: str) -> pa.Table:
+    fields = _TARGET[table]
+    complete = " AND ".join(f"t.{column} IS NOT NULL" for column in NEEDED[table]) or "true"
+    return copy_out(
+        connection,
+        f"SELECT {', '.join(f't.{name}' for name in fields.names)}, {complete} FROM {qualified(schema, table)} t "
+        f"JOIN credstore_sync.row_state s ON s.source_table = '{table}' AND s.row_id = t.id AND s.tombstone_at IS NULL",
+        fields.append(pa.field("complete", pa.bool_())),
+    )
 
 
 def _base(connection: Connection, table: str) -> pa.Table:
     return copy_out(
         connection,
-        "SELECT row_id, coalesce(target_fp, source_fp), source_fp, adopted FROM credstore_sync.row_state "
+        "SELECT row_id, coalesce(target_fp, source_fp), adopted FROM credstore_sync.row_state "
         f"WHERE source_table = '{table}' AND tombstone_at IS NULL",
         BASE,
     )

@@ -1,7 +1,9 @@
 """All final proofs over one reading of both sides."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
 
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey, unwrap_data_key
 from credstore_pipeline.core.deployment import Deployment
@@ -10,7 +12,7 @@ from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import open_books
 from credstore_pipeline.core.load.meaning import Meaning
-from credstore_pipeline.core.proofs.evidence import gather
+from credstore_pipeline.core.proofs.evidence import READ_FROM_SOURCE, gather
 from credstore_pipeline.core.proofs.rows import no_orphans, row_counts_match, selection_order_matches
 from credstore_pipeline.core.proofs.secrets import (
     application_can_read,
@@ -19,8 +21,10 @@ from credstore_pipeline.core.proofs.secrets import (
     secrets_match_source,
 )
 from credstore_pipeline.core.source.extract import extract
+from credstore_pipeline.core.source.inspect import SourceShape
 from credstore_pipeline.core.source.snapshot import prove_snapshot, snapshot_path
 from credstore_pipeline.core.target.connect import make_engine, transaction
+from credstore_pipeline.core.target.retry import retrying
 from credstore_pipeline.core.validation.gates import Verdict
 
 
@@ -41,7 +45,9 @@ class Claim:
 
 CLAIMS: dict[str, Claim] = {
     "row_counts_match": Claim(
-        "credentials", "Every row of the snapshot is in the target or in quarantine, by key, in exactly one of them."
+        "credentials",
+        "Every row of the snapshot is in the target or in quarantine, by key; a row that "
+        "is refused since it was loaded is in both.",
     ),
     "secrets_match_source": Claim(
         "credentials", "Every password, opened on both sides, is the same; compared by keyed fingerprint."
@@ -81,22 +87,41 @@ def prove(
     """
     # One state of the database for all claims, however the application goes on writing.
     engine = make_engine(deployment.target, run_id).execution_options(isolation_level="REPEATABLE READ")
+    return retrying(lambda: _prove(engine, deployment, ring, progress))
+
+
+def _prove(
+    engine: Engine,
+    deployment: Deployment,
+    ring: KeyRing,
+    progress: Callable[[int], Callable[[int], None]] | None,
+) -> dict[str, Verdict]:
     with transaction(engine, "proofs", deployment.target.schema) as connection:
         books = open_books(connection, ring)
         if books.last is None or books.wrapped_data_key is None:
             raise CouldNotCheck("proofs", "nothing was loaded yet", todo="Launch the job `migrate` first.")
         path = snapshot_path(deployment.places.backup_dir, books.last.snapshot_name)
         snapshot = prove_snapshot(path, target_subkey(ring, TargetPurpose.SOURCE_DIGEST))
-        source = {table: extract(path, table, snapshot.shape) for table in TABLES}
+        source = {table: extract(path, table, _narrowed(snapshot.shape)) for table in TABLES}
         meaning = Meaning(unwrap_data_key(books.wrapped_data_key, ring).data_key, ring)
-        told = progress(source["credentials"].rows.num_rows) if progress else None
+        # Each side's passwords are opened once.
+        told = progress(2 * source["credentials"].rows.num_rows) if progress else None
         evidence = gather(connection, deployment.target.schema, source, ring, meaning, told)
         return {
             "row_counts_match": row_counts_match(evidence),
             "secrets_match_source": secrets_match_source(evidence),
             "no_plaintext_at_rest": no_plaintext_at_rest(evidence),
-            "no_orphans": no_orphans(connection, evidence),
+            "no_orphans": no_orphans(evidence),
             "selection_order_matches": selection_order_matches(evidence),
             "application_can_read": application_can_read(evidence),
             "rows_not_ours": rows_not_ours(evidence),
         }
+
+
+def _narrowed(shape: SourceShape) -> SourceShape:
+    """The shape with those columns alone that the proofs read."""
+    tables = {
+        name: replace(table, columns=tuple(column for column in table.columns if column in READ_FROM_SOURCE[name]))
+        for name, table in shape.tables.items()
+    }
+    return replace(shape, tables=tables)

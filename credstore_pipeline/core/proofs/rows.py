@@ -3,7 +3,6 @@
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection
 
 from credstore_pipeline.core.cells import cells_as_text
 from credstore_pipeline.core.frames import TABLES
@@ -16,41 +15,44 @@ SHOWN = 10
 
 
 def row_counts_match(evidence: Evidence) -> Verdict:
-    """Every snapshot row has a base (or a mapped tag) or is quarantined, by key, and is not both."""
+    """Every snapshot row has a base (or a mapped tag) or is quarantined, by key.
+
+    A row loaded earlier and refused since is rightly both: its last good state stays in the target. Nothing was
+    loaded before the initial load, so that a row which that one refused must not be both.
+    """
     faults: list[str] = []
     numbers: Figures = {}
     for table in TABLES:
         ids, rowids = evidence.source_ids[table], evidence.source[table]["source_rowid"].combine_chunks()
-        refused = evidence.quarantined["source_rowid"].filter(pc.equal(evidence.quarantined["source_table"], table))
         known = evidence.base[table]["row_id"].combine_chunks()
         if table == "tags":
             known = pa.concat_arrays([known, pa.array(list(evidence.tag_map), pa.string())])
-        loaded = pc.is_in(ids, value_set=known)
-        held = pc.is_in(rowids, value_set=refused.combine_chunks())
-        neither, both = pc.invert(pc.or_(loaded, held)), pc.and_(loaded, held)
-        for what, mask in (("lost: neither loaded nor quarantined", neither), ("both loaded and quarantined", both)):
+        loaded, held = pc.is_in(ids, value_set=known), pc.is_in(rowids, value_set=evidence.held(table))
+        neither = pc.invert(pc.or_(loaded, held))
+        doubled = pc.and_(loaded, pc.is_in(rowids, value_set=evidence.held(table, at_first=True)))
+        for what, mask in (("lost: neither loaded nor quarantined", neither), ("both loaded and quarantined", doubled)):
             count = pc.sum(mask).as_py() or 0
-            # A row loaded before and refused as changed since is rightly both.
-            if count and not (mask is both and table == "tags"):
+            if count:
                 shown = ", ".join(str(i) for i in ids.filter(mask).slice(0, SHOWN).to_pylist())
                 faults.append(f"{table}: {count} rows {what} (id {shown})")
         there = evidence.target[table].num_rows
         numbers |= {
             f"{table}_in_snapshot": len(ids),
             f"{table}_in_target": there,
-            f"{table}_quarantined": len(refused),
-            f"{table}_deleted_in_target_since": len(known) - there if table != "tags" else 0,
+            f"{table}_quarantined": len(evidence.held(table)),
+            f"{table}_refused_since_loaded": pc.sum(pc.and_(loaded, held)).as_py() or 0,
+            f"{table}_deleted_in_target_since": evidence.base[table].num_rows - there,
         }
     return Verdict(not faults, "; ".join(faults) or "Every row of the snapshot is accounted for, by key.", numbers)
 
 
-def no_orphans(connection: Connection, evidence: Evidence) -> Verdict:
+def no_orphans(evidence: Evidence) -> Verdict:
     """No association of ours points to a credential or tag that is missing, unless the application deleted it."""
     links = qualified(evidence.schema, "credential_tags")
     faults: list[str] = []
     numbers: Figures = {}
     for parent, column in (("credentials", "credential_id"), ("tags", "tag_id")):
-        missing = connection.exec_driver_sql(
+        missing = evidence.connection.exec_driver_sql(
             f"SELECT l.id, EXISTS (SELECT FROM credstore_sync.row_state b WHERE b.source_table = '{parent}' "
             f"AND b.row_id = l.{column}) "
             f"OR EXISTS (SELECT FROM credstore_sync.tag_map m WHERE m.target_id = l.{column}) "

@@ -7,11 +7,6 @@ from credstore_pipeline.core.proofs.evidence import Evidence, changed_since
 from credstore_pipeline.core.validation.gates import Figures, Verdict
 
 SHOWN = 10
-NEEDED = {
-    "credentials": ("use_keys", "success_count", "failure_count", "created_at", "updated_at"),
-    "credential_tags": ("priority", "success_count", "failure_count", "created_at", "updated_at"),
-}
-"""Columns whose NULL makes the application's reader fail or its selection break."""
 
 
 def secrets_match_source(evidence: Evidence) -> Verdict:
@@ -22,22 +17,31 @@ def secrets_match_source(evidence: Evidence) -> Verdict:
     there = evidence.target_secrets["fingerprint"]
     unopened = _ids_where(target, pc.is_null(there))
     differing = _ids_where(target, pc.fill_null(pc.not_equal(here, there), False))
-    lost_here = _ids_where(target, pc.and_(pc.is_valid(at), pc.and_(pc.is_null(here), pc.is_valid(there))))
+    # A row whose new value no key opens is in quarantine; the target keeps the last good one.
+    held = pc.is_in(evidence.source["credentials"]["source_rowid"], value_set=evidence.held("credentials"))
+    shut = pc.and_(pc.is_null(evidence.source_secrets), pc.invert(held))
+    shut_here = _ids_where(target, pc.fill_null(shut.take(at), False))
     explained = changed_since(evidence, "credentials", differing)
     wrong = [row_id for row_id in differing if row_id not in explained]
+    in_both = len(at) - at.null_count
     numbers: Figures = {
-        "compared": target.num_rows - pc.sum(pc.is_null(at)).as_py() if target.num_rows else 0,
+        "compared": in_both,
         "differing": len(wrong),
         "not_opened_in_target": len(unopened),
+        "not_opened_in_snapshot": len(shut_here),
         "changed_in_target_since": len(explained),
-        "no_longer_opened_in_source": len(lost_here),
-        "deleted_in_source_since": (pc.sum(pc.is_null(at)).as_py() or 0) if target.num_rows else 0,
+        "deleted_in_source_since": at.null_count,
     }
     faults = []
     if wrong:
-        faults.append(f"{len(wrong)} passwords are others than the source's (id {', '.join(wrong[:SHOWN])})")
+        faults.append(f"{len(wrong)} passwords are others than the source's (id {_some(wrong)})")
     if unopened:
-        faults.append(f"no key opens {len(unopened)} passwords of the target (id {', '.join(unopened[:SHOWN])})")
+        faults.append(f"no key opens {len(unopened)} passwords of the target (id {_some(unopened)})")
+    if shut_here:
+        faults.append(
+            f"no key opens {len(shut_here)} passwords of the snapshot, so that they could not be compared "
+            f"(id {_some(shut_here)}); give the source's keys again"
+        )
     return Verdict(not faults, "; ".join(faults) or "Every password opens and is the source's.", numbers)
 
 
@@ -48,7 +52,7 @@ def no_plaintext_at_rest(evidence: Evidence) -> Verdict:
     explained = _adopted(evidence, ids) | changed_since(evidence, "credentials", ids)
     wrong = [row_id for row_id in ids if row_id not in explained]
     numbers: Figures = {"plaintext": len(wrong), "the_applications_own_plaintext": len(explained)}
-    text = f"{len(wrong)} passwords stand in the clear (id {', '.join(wrong[:SHOWN])})."
+    text = f"{len(wrong)} passwords stand in the clear (id {_some(wrong)})."
     return Verdict(not wrong, text if wrong else "No password of ours stands in the clear.", numbers)
 
 
@@ -56,11 +60,9 @@ def application_can_read(evidence: Evidence) -> Verdict:
     """Each row reads as the application's readers read it: with the key string alone, nothing NULL that they need."""
     faults: list[str] = []
     numbers: Figures = {}
-    for table, columns in NEEDED.items():
+    for table in ("credentials", "credential_tags"):
         rows = evidence.target[table]
-        bad = pa.array([False] * rows.num_rows, pa.bool_())
-        for column in columns:
-            bad = pc.or_(bad, pc.is_null(rows[column]))
+        bad = pc.invert(rows["complete"])
         if table == "credentials":
             bad = pc.or_(bad, pc.invert(evidence.target_secrets["readable"]))
         ids = _ids_where(rows, bad)
@@ -69,7 +71,7 @@ def application_can_read(evidence: Evidence) -> Verdict:
         numbers |= {f"{table}_read": rows.num_rows - len(ids), f"{table}_unreadable": len(wrong)}
         numbers[f"{table}_the_applications_own"] = len(explained)
         if wrong:
-            faults.append(f"{table}: the application cannot read {len(wrong)} rows (id {', '.join(wrong[:SHOWN])})")
+            faults.append(f"{table}: the application cannot read {len(wrong)} rows (id {_some(wrong)})")
     return Verdict(
         not faults, "; ".join(faults) or "The application reads every row with its key string alone.", numbers
     )
@@ -82,6 +84,10 @@ def rows_not_ours(evidence: Evidence) -> Verdict:
     return Verdict(
         not count, f"{count} rows in the target are not the pipeline's and were not touched.", numbers, fatal=False
     )
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(ids[:SHOWN]) + (", …" if len(ids) > SHOWN else "")
 
 
 def _ids_where(rows: pa.Table, mask: pa.ChunkedArray | pa.Array) -> list[str]:

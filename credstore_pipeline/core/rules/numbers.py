@@ -115,6 +115,5 @@ def _whole(text: str) -> int | None:
 
 
 def _decimal(text: str) -> float:
-    """The number that the text is, NaN if it is none or beyond what a real can hold."""
-    number = float(text) if _DECIMAL.fullmatch(text) else math.nan
-    return number if math.isfinite(number) else math.nan
+    """The number that the text is: NaN if it is none, infinite if it is beyond what a real can hold."""
+    return float(text) if _DECIMAL.fullmatch(text) else math.nan

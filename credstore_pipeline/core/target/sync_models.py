@@ -38,7 +38,6 @@ runs = sa.Table(
     _time("finished_at"),
     sa.Column("snapshot_name", sa.Text),
     sa.Column("source_digest", sa.Text),
-    sa.Column("settings_digest", sa.Text),
     sa.Column("flavour", sa.Text),
     sa.Column("counts", JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
     sa.PrimaryKeyConstraint("run_id", name="runs_pkey"),

@@ -24,6 +24,7 @@ from credstore_pipeline.core.rules import (
 )
 from credstore_pipeline.core.rules import Verdict as RuleVerdict
 from credstore_pipeline.core.target.connect import make_engine, transaction
+from credstore_pipeline.core.target.retry import retrying
 from credstore_pipeline.core.target.shape import TargetShape, read_shape
 from credstore_pipeline.core.target.sync import sync_exists
 from credstore_pipeline.core.validation.gates import ACCOUNTED, LISTED, Verdict, account, allowed
@@ -69,6 +70,11 @@ class Validated:
         return _counted(repairs, ("source_table", "column_name", "rule"))
 
     @property
+    def tags_that_differ(self) -> list[dict[str, Any]]:
+        """Tags whose id the target has with another name or colour; the target's stays."""
+        return list(self.frames["tags"].tables["differing"].slice(0, LISTED).to_pylist())
+
+    @property
     def mapped_tags(self) -> list[dict[str, Any]]:
         """Source tag, target tag, how."""
         mapped = self.frames["tags"].tables["tag_map"].select(["source_id", "target_id", "how"])
@@ -88,10 +94,14 @@ def validate(
     meaning, sealer = Meaning(data_key, ring), RowSealer(data_key)
     began_at = datetime.fromisoformat(snapshot.notes["began_at"])
     engine = make_engine(deployment.target, run_id)
-    with transaction(engine, "validation", deployment.target.schema) as connection:
-        shape = read_shape(connection, deployment.target.schema)
-        view = view_target(connection, shape, deployment.policies)
-        verdicts = _apply_rules(connection, shape, view, meaning, deployment, extracted, judged, began_at)
+
+    def judge_against_target() -> dict[str, RuleVerdict]:
+        with transaction(engine, "validation", deployment.target.schema) as connection:
+            shape = read_shape(connection, deployment.target.schema)
+            view = view_target(connection, shape, deployment.policies)
+            return _apply_rules(connection, shape, view, meaning, deployment, extracted, judged, began_at)
+
+    verdicts = retrying(judge_against_target)
     frames = {table: verdict.frame for table, verdict in verdicts.items()}
     refused = [sealer.seal(verdicts[table].quarantine, extracted[table].rows) for table in TABLES]
     quarantine = pa.concat_tables(refused)
@@ -104,7 +114,12 @@ def validate(
     )
     permitted = allowed(quarantine, deployment.policies)
     repaired = sum(frame.tables["repairs"].num_rows for frame in frames.values())
-    numbers = {**accounted.numbers, **permitted.numbers, "repairs": repaired}
+    reported = {
+        "duplicate_pairs": int(frames["credential_tags"].notes["duplicate_pairs"]),
+        "tags_that_differ": int(frames["tags"].notes["tags_that_differ"]),
+        "tags_mapped": frames["tags"].tables["tag_map"].num_rows,
+    }
+    numbers = {**accounted.numbers, **permitted.numbers, "repairs": repaired, **reported}
     held = Frame({"rows": quarantine}, {ACCOUNTED: str(accounted.passed).lower()})
     return Validated(frames, held, accounted, permitted, numbers)
 

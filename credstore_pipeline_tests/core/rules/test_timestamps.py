@@ -61,6 +61,21 @@ def test_bulk_reading_leaves_days_and_times_that_do_not_exist():
     assert not read_canonical(cells_from_values(texts))[1].any()
 
 
+@pytest.mark.parametrize("wrong", "/:x 0-")
+def test_bulk_reading_looks_at_every_place(wrong):
+    sound = "2025-03-20 10:11:12.123456"
+    texts = [sound[:place] + wrong + sound[place + 1 :] for place in range(len(sound))]
+    read = read_canonical(cells_from_values(texts))[1].tolist()
+    alone = [read_iso(text) is not None for text in texts]
+    assert not any(was_read and not could for was_read, could in zip(read, alone, strict=True))
+    assert alone.count(False) >= 20 or wrong == "0"
+
+
+def test_bulk_reading_keeps_to_the_years_1_to_9999():
+    texts = ["0001-01-01 00:00:00+00:01", "9999-12-31 23:59:59-00:01", "0001-01-01 00:00:00-00:01"]
+    assert read_canonical_with_offset(cells_from_values(texts))[1].tolist() == [False, False, True]
+
+
 def test_bulk_reading_takes_any_slice_of_a_column():
     column = cells_from_values(["2025-03-20", "2025-03-20 10:00:00", "2025-03-21 10:00:00"]).slice(1)
     assert read_canonical(column)[0].tolist() == [at(2025, 3, 20, 10), at(2025, 3, 21, 10)]

@@ -87,7 +87,10 @@ def test_the_reading_process_ends_with_its_parents_pipe(tmp_path: Path) -> None:
         time.sleep(0.3)
         assert process.poll() is None
         process.stdin.close()
-        assert process.wait(timeout=2) == 1
+        try:
+            assert process.wait(timeout=2) == 1
+        finally:
+            process.kill()
 
 
 def test_the_reading_process_gets_no_environment_and_no_key_on_its_command_line(

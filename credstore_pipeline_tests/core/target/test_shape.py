@@ -193,6 +193,12 @@ def test_a_missing_schema_has_no_tables(connection):
     assert check_shape(shape) == []
 
 
+def test_dropped_columns_are_no_columns(shape_of):
+    shape = shape_of(W5FF43A7 + "ALTER TABLE {schema}.tags ADD gone text, DROP color, ADD color varchar(7)")
+    assert list(shape_of("ALTER TABLE {schema}.tags DROP gone").tables["tags"].columns)[-1] == "color"
+    assert len(shape.tables["tags"].columns) == 7
+
+
 def test_limits_are_those_of_the_real_columns(shape_of):
     shape = shape_of(
         F7B7109_STORE + "ALTER TABLE {schema}.credentials ALTER name TYPE varchar(20), ALTER password TYPE text"

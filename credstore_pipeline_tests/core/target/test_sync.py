@@ -82,13 +82,15 @@ def test_a_schema_of_a_newer_pipeline_is_refused(engine, execute):
             use(connection)
 
 
-def test_nobody_else_sees_into_the_schema(engine, login):
+def test_nobody_else_sees_into_the_schema(engine, execute, login):
+    """Not even where new schemas are open to all by default."""
+    execute("ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO PUBLIC")
     upgraded(engine)
-    with (
-        pytest.raises(TargetError, match="42501"),
-        transaction(make_engine(login(), "run"), "a test") as connection,
-    ):
-        connection.execute(sa.select(data_key.c.wrapped))
+    with make_engine(login(), "run").connect() as connection:
+        allowed = sa.func.has_schema_privilege(SCHEMA, "USAGE")
+        assert connection.execute(sa.select(allowed)).scalar() is False
+        with pytest.raises(sa.exc.ProgrammingError, match="permission denied for schema"):
+            connection.execute(sa.select(data_key.c.wrapped))
 
 
 def test_a_schema_made_by_an_administrator_is_filled(engine, execute, login):

@@ -27,7 +27,6 @@ STATEMENTS = (
         finished_at timestamptz,
         snapshot_name text,
         source_digest text,
-        settings_digest text,
         flavour text,
         counts jsonb NOT NULL DEFAULT '{}'::jsonb
     )
