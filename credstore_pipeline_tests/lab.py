@@ -90,8 +90,8 @@ class Lab:
             **more,
         }
 
-    def run(self, job: str = "migrate", **settings: str) -> Run:
-        """Run a job in this process, with the real Dagster and its event log on disk."""
+    def run(self, job: str = "migrate", *, only: tuple[str, ...] = (), **settings: str) -> Run:
+        """Run a job, or `only` some of its assets, in this process, with the real Dagster and its event log on disk."""
         from credstore_pipeline.definitions import defs
 
         before = dict(os.environ)
@@ -99,7 +99,11 @@ class Lab:
         os.environ.update(self.environment(**settings))
         try:
             with dg.DagsterInstance.get() as instance:
-                result = defs.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
+                result = defs.resolve_job_def(job).execute_in_process(
+                    instance=instance,
+                    raise_on_error=False,
+                    asset_selection=[dg.AssetKey(name.split("/")) for name in only] or None,
+                )
                 logged = [record.user_message for record in instance.all_logs(result.run_id)]
         finally:
             os.environ.clear()
