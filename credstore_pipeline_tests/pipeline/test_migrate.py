@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import sqlite3
 
 import pytest
 from cryptography.fernet import Fernet
@@ -164,15 +165,11 @@ def test_plaintext_rows_are_refused_when_the_operator_says_so(lab):
 
 
 def test_a_source_that_changed_since_is_taken_and_nothing_else_is_rewritten(lab):
-    import sqlite3
-
     at = lab("orm_envelope")
     assert at.run(CREDSTORE_MISSING_TAGS="placeholder").success
     before = {row[0]: row for row in at.sql("SELECT id, xmin::text, username FROM public.credentials")}
     changed = sorted(before)[0]
-    with sqlite3.connect(at.store.path) as source:
-        source.execute("UPDATE credentials SET username = 'renamed' WHERE id = ?", (changed,))
-    source.close()
+    in_source(at, "UPDATE credentials SET username = 'renamed' WHERE id = ?", changed)
     run = at.run(CREDSTORE_MISSING_TAGS="placeholder")
     assert run.success, run.failure
     after = {row[0]: row for row in at.sql("SELECT id, xmin::text, username FROM public.credentials")}
@@ -187,3 +184,24 @@ def test_the_source_is_never_written_to(lab):
     before = {path: path.read_bytes() for path in files}
     assert at.run(CREDSTORE_MISSING_TAGS="placeholder", **ALLOW_ALL).success
     assert {path: path.read_bytes() for path in sorted(at.store.folder.iterdir()) if path.is_file()} == before
+
+
+def in_source(at, statement, *values):
+    """Change the source as the application would."""
+    source = sqlite3.connect(at.store.path)
+    source.execute(statement, values)
+    source.commit()
+    source.close()
+
+
+@pytest.mark.parametrize("updated_at", ["2025-03-01 10:00:00.000000", None])
+def test_a_repaired_timestamp_keeps_the_first_repairs_value(lab, updated_at):
+    at = lab("web")
+    in_source(at, "UPDATE credentials SET created_at = NULL, updated_at = ?", updated_at)
+    assert at.run(**ALLOW_ALL).success
+    first = at.sql("SELECT id, created_at FROM public.credentials ORDER BY id")
+    in_source(at, "UPDATE credentials SET updated_at = '2025-04-02 11:00:00.000000', description = 'edited'")
+    again = at.run(**ALLOW_ALL)
+    assert again.success, again.failure
+    assert at.sql("SELECT id, created_at FROM public.credentials ORDER BY id") == first
+    assert at.sql("SELECT DISTINCT description FROM public.credentials") == [("edited",)]

@@ -63,8 +63,8 @@ REQUIRED = {
 }
 """Table -> texts that must not be NULL."""
 
-NOT_EMPTY = REQUIRED
-"""Table -> texts for which the empty text is as good as NULL. Of the required ones, names could be exempt."""
+NOT_EMPTY = {"tags": ("id",), "credentials": ("id",), "credential_tags": ("credential_id", "tag_id")}
+"""Table -> texts for which the empty text is as good as NULL: identities. An empty name or username is a name."""
 
 REFERENCES = {"tags": (), "credentials": (), "credential_tags": ("credential_id", "tag_id")}
 """Table -> texts whose length is their parent's matter."""

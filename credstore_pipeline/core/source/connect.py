@@ -48,8 +48,19 @@ class SourceConnection:
 
     @property
     def writers_blocked_s(self) -> float:
-        """Seconds for which writers had to wait at most; 0 if they never had to."""
+        """Seconds for which any writer had to wait at most; 0 if none ever has to."""
         return ((self.ended or time.monotonic()) - self.began) if self.writers_wait else 0.0
+
+    def writer_at_work(self) -> bool:
+        """Tell whether a writer is inside a transaction that cannot be committed before this one ends."""
+        if not self.writers_wait:
+            return False
+        try:
+            # A journal that begins with zero, or is empty, was left by a finished transaction.
+            with beside(self.path, "-journal").open("rb") as journal:
+                return journal.read(1) not in (b"", b"\0")
+        except OSError:
+            return False
 
 
 def file_uri(path: Path, mode: str = "ro") -> str:
@@ -111,7 +122,6 @@ def source_hint(path: Path) -> str:
     try:
         with path.open("rb") as file:
             header = file.read(28)[24:]
-        parts = [header.hex()]
         state = path.stat()
     except OSError:
         return ""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,9 +82,11 @@ def reading_back(
     finally:
         process.kill()
         process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                pipe.close()
+        assert process.stdin
+        assert process.stdout
+        process.stdout.close()
+        with suppress(BrokenPipeError):  # of a request that was never read
+            process.stdin.close()
 
 
 def _started(path: Path, shape: SourceShape, key: bytes) -> "subprocess.Popen[bytes] | None":
@@ -101,11 +103,9 @@ def _started(path: Path, shape: SourceShape, key: bytes) -> "subprocess.Popen[by
     except OSError:  # no room for a process, or no right to start one: it is done here, later
         return None
     assert process.stdin
-    try:
+    with suppress(BrokenPipeError):  # it died at once; the missing answer tells
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
-    except BrokenPipeError:  # it died at once; the missing answer tells
-        pass
     return process
 
 

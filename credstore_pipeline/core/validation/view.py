@@ -40,8 +40,10 @@ def view_target(connection: Connection, shape: TargetShape, policies: Policies) 
         repaired={
             (row[0], row[1], row[2]): row[3]
             for row in connection.exec_driver_sql(
+                # The oldest comes last and wins: a value repaired once is not repaired to another one later.
                 "SELECT source_table, source_id, column_name, value FROM credstore_sync.repairs "
-                "WHERE rule = 'timestamp_from_snapshot'"
+                "WHERE column_name IN ('created_at', 'updated_at') OR rule = 'tag_placeholder' "
+                "ORDER BY repaired_at DESC"
             )
         },
         own_tags=frozenset(

@@ -1,16 +1,12 @@
 import math
-import uuid
 
 import pyarrow as pa
 import pytest
 
 from credstore_pipeline.core.rules import validate_associations, validate_credentials, validate_tags
-from credstore_pipeline.core.rules.associations import association_ids, duplicate_pairs, source_ids
 from credstore_pipeline.core.rules.layout import WRITTEN
-from credstore_pipeline.core.rules.pair_ids import NAMESPACE
 from credstore_pipeline_tests.core.rules.extracts import (
     ASSOCIATION,
-    LATER,
     SNAPSHOT_TIME,
     associations,
     credentials,
@@ -21,9 +17,6 @@ from credstore_pipeline_tests.core.rules.extracts import (
     tags,
     target,
 )
-
-COMPOSITE = ("id", "last_used", "last_success", "last_failure", "created_at", "updated_at")
-NO_TAGS = extracted()
 
 
 def validate(frame, in_credentials=None, in_tags=None, *, at=SNAPSHOT_TIME, missing_tags="quarantine", **known):
@@ -39,10 +32,6 @@ def validate(frame, in_credentials=None, in_tags=None, *, at=SNAPSHOT_TIME, miss
 
 def rows(verdict, *columns):
     return list(zip(*(verdict.frame.rows[column].to_pylist() for column in columns), strict=True))
-
-
-def pair_id(name):
-    return str(uuid.uuid5(NAMESPACE, name))
 
 
 def test_a_sound_association_is_written_as_it_is():
@@ -181,180 +170,6 @@ def test_statistics_are_repaired_and_never_refused():
         ("a1", "last_used", "timestamp_unusable_to_null", None),
         ("a1", "success_count", "counter_unusable_to_zero", "0"),
     ]
-
-
-def test_rows_of_the_setup_script_get_ids_from_their_pairs():
-    frame = associations({}, {"tag_id": "t2"}, without=COMPOSITE)
-    verdict, _ = validate(frame, in_tags=tags({}, {}))
-    assert rows(verdict, "id", "source_id") == [(pair_id("1/2/c1/t1"), None), (pair_id("1/2/c1/t2"), None)]
-    assert verdict.frame.rows["created_at"].to_pylist() == [SNAPSHOT_TIME] * 2
-    assert sorted(repaired(verdict.frame)) == [
-        ("*", "created_at", "timestamp_from_snapshot", "2025-06-01 12:00:00.000000"),
-        ("*", "id", "association_id_from_pair", None),
-        ("*", "last_failure", "column_absent_to_null", None),
-        ("*", "last_success", "column_absent_to_null", None),
-        ("*", "last_used", "column_absent_to_null", None),
-        ("*", "updated_at", "timestamp_from_snapshot", "2025-06-01 12:00:00.000000"),
-    ]
-    again = {("credential_tags", "*", name): "2025-06-01 12:00:00.000000" for name in ("created_at", "updated_at")}
-    later, _ = validate(frame, in_tags=tags({}, {}), at=LATER, repaired=again)
-    assert later.frame.rows.equals(verdict.frame.rows)
-
-
-def test_a_missing_id_is_made_and_listed_row_by_row():
-    verdict, _ = validate(associations({"id": None}, {"id": ""}, {}))
-    made = [pair_id("1/2/c1/t1"), pair_id("2/2/c1/t1")]
-    assert rows(verdict, "id", "source_id") == [(made[0], None), (made[1], None), ("a3", "a3")]
-    assert repaired(verdict.frame) == [(row_id, "id", "association_id_from_pair", None) for row_id in made]
-
-
-def test_a_made_id_that_another_row_has_refuses_both():
-    verdict, _ = validate(associations({"id": None}, {"id": pair_id("1/2/c1/t1")}))
-    assert [reason for _, reason, _ in refused(verdict.quarantine)] == ["duplicate_id"] * 2
-    assert refused(verdict.quarantine)[0][0] is None
-
-
-def test_an_id_is_made_from_the_sources_tag_also_where_another_stands_for_it():
-    verdict, _ = validate(
-        associations({}, {"tag_id": "t2"}, without=("id",)), in_tags=tags({"name": "R"}, {"name": "R"})
-    )
-    assert rows(verdict, "id", "tag_id") == [(pair_id("1/2/c1/t1"), "t1"), (pair_id("1/2/c1/t2"), "t1")]
-    assert verdict.frame.notes["duplicate_pairs"] == "1"
-
-
-def test_rows_without_ids_are_named_by_their_pair_in_quarantine():
-    verdict, _ = validate(
-        associations(
-            {"credential_id": "c9"},
-            {"tag_id": None},
-            {"credential_id": None},
-            {"credential_id": None, "tag_id": None},
-            {"credential_id": "c\0"},
-            without=("id",),
-        )
-    )
-    assert [source_id for source_id, *_ in refused(verdict.quarantine)] == ["c9/t1", "c1/", None, None, None]
-
-
-def test_a_row_with_an_empty_id_is_named_by_it_in_quarantine():
-    verdict, _ = validate(associations({"id": "", "credential_id": "c9"}, {"id": None, "credential_id": "c9"}))
-    assert [source_id for source_id, *_ in refused(verdict.quarantine)] == ["", None]
-
-
-def test_duplicate_pairs_are_kept_and_counted():
-    verdict, _ = validate(
-        associations({}, {}, {"tag_id": "t2"}, {"credential_id": "c2"}, {}), credentials({}, {}), tags({}, {})
-    )
-    assert rows(verdict, "id") == [("a1",), ("a2",), ("a3",), ("a4",), ("a5",)]
-    assert verdict.frame.notes == {"duplicate_pairs": "2"}
-    assert duplicate_pairs(verdict.frame.rows) == 2
-
-
-def test_associations_follow_their_tag_to_the_one_that_stands_for_it():
-    known = {
-        "tags": [{"id": "theirs", "name": "tag 1"}, {"id": "t2", "name": "x"}, {"id": "m", "name": "y"}],
-        "tag_map": {"t3": "m"},
-    }
-    verdict, _ = validate(
-        associations(*({"tag_id": f"t{n}"} for n in (1, 2, 3, 4))), in_tags=tags({}, {}, {}, {}), **known
-    )
-    assert rows(verdict, "tag_id") == [("theirs",), ("t2",), ("m",), ("t4",)]
-
-
-def test_without_tags_in_the_file_the_targets_are_meant():
-    frame = associations({"tag_id": "tag-default"}, {"tag_id": "old"}, {"tag_id": "gone"}, {"tag_id": "ghost"})
-    known = {
-        "tags": [{"id": "tag-default", "name": "Default"}, {"id": "new", "name": "x"}],
-        "tag_map": {"old": "new", "gone": "lost"},
-    }
-    verdict, placeholders = validate(frame, in_tags=NO_TAGS, **known)
-    assert rows(verdict, "id", "tag_id") == [("a1", "tag-default"), ("a2", "new")]
-    assert refused(verdict.quarantine) == [
-        ("a3", "unknown_tag", "tag_id: in neither store"),
-        ("a4", "unknown_tag", "tag_id: in neither store"),
-    ]
-    assert placeholders.num_rows == 0
-
-
-def test_a_placeholder_is_made_once_for_each_tag_that_is_in_neither_store():
-    frame = associations(
-        {"tag_id": "ghost"}, {"tag_id": "ghost"}, {"tag_id": "spirit"}, {"tag_id": "unused", "credential_id": "c9"}
-    )
-    verdict, placeholders = validate(frame, missing_tags="placeholder")
-    assert rows(verdict, "tag_id") == [("ghost",), ("ghost",), ("spirit",)]
-    assert placeholders.schema == WRITTEN["tags"]
-    assert placeholders.to_pylist() == [
-        {
-            "source_rowid": None,
-            "id": tag_id,
-            "name": f"placeholder {tag_id}",
-            "description": None,
-            "color": None,
-            "created_at": SNAPSHOT_TIME,
-            "updated_at": SNAPSHOT_TIME,
-        }
-        for tag_id in ("ghost", "spirit")
-    ]
-    listed = verdict.frame.tables["repairs"].to_pylist()
-    assert {row["source_table"] for row in listed} == {"tags"}
-    assert [row for row in repaired(verdict.frame) if row[0] == "ghost"] == [
-        ("ghost", "name", "tag_placeholder", None),
-        ("ghost", "created_at", "timestamp_from_snapshot", "2025-06-01 12:00:00.000000"),
-        ("ghost", "updated_at", "timestamp_from_snapshot", "2025-06-01 12:00:00.000000"),
-    ]
-
-
-@pytest.mark.parametrize("name", ["placeholder ghost", "named by an operator since"])
-def test_a_later_run_makes_the_same_placeholder_again(name):
-    frame = associations({"tag_id": "ghost"})
-    first, made = validate(frame, missing_tags="placeholder")
-    listed = first.frame.tables["repairs"].to_pylist()
-    again = {(row["source_table"], row["source_id"], row["column_name"]): row["value"] for row in listed}
-    later, same = validate(
-        frame,
-        missing_tags="placeholder",
-        at=LATER,
-        repaired=again,
-        tags=[{"id": "ghost", "name": name}],
-        own_tags=frozenset({"ghost"}),
-    )
-    assert same.equals(made)
-    assert later.frame.tables["repairs"].equals(first.frame.tables["repairs"])
-
-
-def test_a_tag_of_ours_that_left_the_file_is_no_placeholder():
-    verdict, placeholders = validate(
-        associations({"tag_id": "left"}),
-        missing_tags="placeholder",
-        tags=[{"id": "left", "name": "Switches"}],
-        own_tags=frozenset({"left"}),
-        repaired={("tags", "left", "created_at"): "2025-06-01 12:00:00.000000"},
-    )
-    assert (rows(verdict, "tag_id"), placeholders.num_rows) == ([("left",)], 0)
-
-
-def test_a_placeholder_whose_id_or_name_cannot_be_had_is_not_made():
-    frame = associations({"tag_id": "g" * 37}, {"tag_id": "g" * 36}, {"tag_id": "taken"})
-    verdict, placeholders = validate(frame, missing_tags="placeholder", tags=[{"id": "x", "name": "placeholder taken"}])
-    assert refused(verdict.quarantine) == [
-        ("a1", "value_too_long", "tag_id: 37 characters, the column holds 36"),
-        ("a3", "unknown_tag", "tag_id: in neither store"),
-    ]
-    assert placeholders["id"].to_pylist() == ["g" * 36]
-
-
-def test_a_quarantined_tag_gets_no_placeholder():
-    verdict, placeholders = validate(associations({}), in_tags=tags({"name": None}), missing_tags="placeholder")
-    assert refused(verdict.quarantine) == [("a1", "parent_quarantined", "tag_id: its tag is quarantined")]
-    assert placeholders.num_rows == 0
-
-
-def test_the_ids_that_proofs_look_for_are_those_that_were_written():
-    frame = associations({}, {"id": None}, {"id": "", "tag_id": "ghost"}, {"id": "\0"})
-    verdict, _ = validate(frame)
-    assert association_ids(frame.rows).to_pylist()[:2] == verdict.frame.rows["id"].to_pylist()
-    assert association_ids(frame.rows).to_pylist()[2:] == [pair_id("1/2/c1/ghost"), None]
-    assert source_ids(frame.rows).to_pylist() == ["a1", None, "", None]
 
 
 def test_a_table_that_does_not_exist_gives_no_rows():

@@ -46,7 +46,6 @@ def test_a_sound_tag_is_written_as_it_is():
         ({"id": None}, None, "missing_value", "id: NULL"),
         ({"id": ""}, "", "missing_value", "id: empty"),
         ({"name": None}, "t1", "missing_value", "name: NULL"),
-        ({"name": ""}, "t1", "missing_value", "name: empty"),
         ({"name": "nul\0"}, "t1", "invalid_text", "name: a NUL character"),
         ({"color": "\0"}, "t1", "invalid_text", "color: a NUL character"),
         ({"description": b"\xff"}, "t1", "invalid_text", "description: bytes that are not UTF-8"),

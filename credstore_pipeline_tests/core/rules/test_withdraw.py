@@ -10,7 +10,8 @@ from credstore_pipeline_tests.core.rules.extracts import (
     tags,
     target,
 )
-from credstore_pipeline_tests.core.rules.test_associations import pair_id, rows, validate
+from credstore_pipeline_tests.core.rules.test_association_ids import pair_id
+from credstore_pipeline_tests.core.rules.test_associations import rows, validate
 
 DIFFERS = (Reason.TARGET_DIFFERS, "name, password: another in the target")
 

@@ -10,7 +10,7 @@ import pytest
 
 from credstore_pipeline.core.errors import SnapshotNotProven
 from credstore_pipeline.core.source.connect import open_source
-from credstore_pipeline.core.source.inspect import inspect
+from credstore_pipeline.core.source.inspect import SourceShape, inspect
 from credstore_pipeline.core.source.partial import partial_folder, private_folder, sweep
 from credstore_pipeline.core.source.reopen import reading_back
 from credstore_pipeline.core.source.retention import discard, prune, snapshot_names
@@ -113,6 +113,31 @@ def test_the_reading_process_gets_no_environment_and_no_key_on_its_command_line(
     assert "reopen" in seen
     assert "CANARY" not in seen
     assert KEY.hex() not in seen
+
+
+def test_a_reading_process_that_dies_before_it_reads_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request stayed in the pipe's buffer, and closing the pipe raised BrokenPipeError over the answer."""
+
+    class Slow(dict):
+        """Written so late that the process has ended by then."""
+
+        def items(self):
+            time.sleep(0.5)
+            return super().items()
+
+    class SlowShape(SourceShape):
+        def as_json(self):
+            return Slow(super().as_json())
+
+    shape = SlowShape("orm", {})
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "python").chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with (
+        pytest.raises(SnapshotNotProven, match="ended with 9 and no answer"),
+        reading_back(make_orm(tmp_path / "store.db"), shape, KEY, own_process_bytes=0) as found,
+    ):
+        found()
 
 
 def test_without_a_process_of_its_own_the_copy_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A snapshot is consistent, private and proven; a changed one is not."""
 
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -204,12 +205,37 @@ def test_a_writer_that_holds_on_makes_the_source_busy(store: Path, backups: Path
     assert list(backups.iterdir()) == []
 
 
-def test_writers_are_not_kept_waiting_beyond_the_cap(store: Path, backups: Path) -> None:
-    with pytest.raises(SourceError, match=r"given up after 0 s.*Run it when the application is stopped"):
+WRITING = """
+connection.execute("PRAGMA journal_mode=MODE")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("DELETE FROM credentials")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "PERSIST", "TRUNCATE"])
+def test_a_writer_is_not_kept_waiting_beyond_the_cap(store: Path, backups: Path, mode: str) -> None:
+    with (
+        writer(WRITING.replace("MODE", mode), store),
+        pytest.raises(SourceError, match=r"given up after 0 s.*Run it when the application is stopped"),
+    ):
         take_snapshot(store, backups, KEY, now, "run", writers_blocked_max_s=0)
     assert list(backups.iterdir()) == []
-    make_file(store, "PRAGMA journal_mode=WAL")
-    assert take_snapshot(store, backups, KEY, now, "run", writers_blocked_max_s=0).manifest.writers_blocked_s == 0
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "PERSIST", "TRUNCATE"])
+def test_a_copy_that_no_writer_waits_for_may_take_its_time(store: Path, backups: Path, mode: str) -> None:
+    """The cap once held for a stopped application too, so that what the message advised did not help."""
+    run_and_die(f"connection.execute('PRAGMA journal_mode={mode}'); add(1)", store)
+    assert take_snapshot(store, backups, KEY, now, "run", writers_blocked_max_s=0).manifest.writers_blocked_s > 0
+
+
+def test_a_writer_of_a_wal_store_never_waits(store: Path, backups: Path) -> None:
+    with writer(WRITING.replace("MODE", "WAL"), store):
+        snapshot = take_snapshot(store, backups, KEY, now, "run", writers_blocked_max_s=0)
+    assert snapshot.manifest.writers_blocked_s == 0
+    assert snapshot.manifest.counts["credentials"] == 3
 
 
 @pytest.mark.parametrize(
@@ -245,6 +271,26 @@ def test_a_folder_that_takes_no_snapshot_is_said(store: Path, tmp_path: Path) ->
     (tmp_path / "file").touch()
     with pytest.raises(SnapshotNotProven, match=r"EEXIST.*CREDSTORE_BACKUP_DIR"):
         take_snapshot(store, tmp_path / "file", KEY, now, "run")
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, backups: Path) -> None:
+    path = make_orm(tmp_path / "store.db", rows=2000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, limits[1]))
+    try:
+        with pytest.raises(SnapshotNotProven, match=r"could not be written \(SQLITE_.*Make room"):
+            take_snapshot(path, backups, KEY, now, "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(backups.iterdir()) == []
+
+
+def test_a_source_cut_short_is_a_source_error(tmp_path: Path, backups: Path) -> None:
+    path = make_orm(tmp_path / "store.db", rows=2000)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(SourceError, match="SQLITE_CORRUPT"):
+        take_snapshot(path, backups, KEY, now, "run")
+    assert list(backups.iterdir()) == []
 
 
 @pytest.mark.parametrize("own_process_bytes", [OWN_PROCESS, 1 << 40])
