@@ -53,15 +53,13 @@ def cells_from_values(values: Sequence[object]) -> pa.Array:
     return _mixed_from_values(values)
 
 
-def unify(chunks: Sequence[pa.Array]) -> pa.Array:
-    """Join the chunks of one column into one array, mixed if their forms differ."""
+def unify(chunks: Sequence[pa.Array]) -> pa.ChunkedArray:
+    """Make one column of its chunks, mixed if their forms differ; nothing is copied if they are alike."""
     forms = {chunk.type for chunk in chunks if chunk.type != pa.null()}
-    if not forms:
-        return pa.nulls(sum(map(len, chunks)))
-    if len(forms) == 1 and MIXED not in forms:
-        form = forms.pop()
-        return pa.concat_arrays([c if c.type == form else pa.nulls(len(c), form) for c in chunks])
-    return pa.concat_arrays([_as_mixed(chunk) for chunk in chunks])
+    if len(forms) > 1:
+        return pa.chunked_array([_as_mixed(chunk) for chunk in chunks], MIXED)
+    form = forms.pop() if forms else pa.null()
+    return pa.chunked_array([c if c.type == form else pa.nulls(len(c), form) for c in chunks], form)
 
 
 def cell_kinds(cells: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int8]:

@@ -24,6 +24,7 @@ Way = Literal["in place", "private copy"]
 _WHERE = "source"
 _MAGIC = b"SQLite format 3\0"
 _COPY_TRIES = 3
+_JOURNAL_HEADER_BYTES = 28
 _NOT_IN_PLACE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR})
 """Codes of a file that SQLite will not read without writing beside it; a broken disk fails in the copy again."""
 
@@ -56,9 +57,10 @@ class SourceConnection:
         if not self.writers_wait:
             return False
         try:
-            # A journal that begins with zero, or is empty, was left by a finished transaction.
+            # A finished transaction leaves no journal, an empty one, or one whose header is all zeros. One that
+            # waits to commit has sizes in its header already, though its magic is not written yet.
             with beside(self.path, "-journal").open("rb") as journal:
-                return journal.read(1) not in (b"", b"\0")
+                return any(journal.read(_JOURNAL_HEADER_BYTES))
         except OSError:
             return False
 

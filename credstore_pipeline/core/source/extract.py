@@ -24,9 +24,10 @@ def extract(snapshot_path: Path, table: str, shape: SourceShape) -> Frame:
 
     Returns:
         `rows`: `source_rowid` int64, then one column of cells (`core.cells`) for each known column that the
-        table has. A WITHOUT ROWID table's `source_rowid` is the place in the order of its key, from 1. Notes:
-        `flavour`, `row_count`, `absent_columns` (known columns that the table has not, joined by commas), and
-        `absent` = "true" if the table does not exist: no rows then, and no further columns.
+        table has, in chunks of at most 10,000 rows. A WITHOUT ROWID table's `source_rowid` is the place in the
+        order of its key, from 1. Notes: `flavour`, `row_count`, `absent_columns` (known columns that the table
+        has not, joined by commas), and `absent` = "true" if the table does not exist: no rows then, and no
+        further columns.
 
     Raises:
         SourceError: If the file cannot be read.
@@ -57,10 +58,5 @@ def _cells(connection: sqlite3.Connection, table: TableShape, *, escaped: bool) 
         for rows in chunks(connection, table, numbered=True, escaped=escaped):
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):
                 column.append(cells_from_values(values))
-    if not columns[0]:
-        columns[0] = [pa.array([], pa.int64())]
-    joined: dict[str, pa.Array] = {}
-    for name, column in zip(names, columns, strict=True):
-        joined[name] = unify(column)
-        column.clear()  # one column at a time is held twice
-    return pa.table(joined)
+    table_columns = [pa.chunked_array(columns[0], pa.int64()), *map(unify, columns[1:])]
+    return pa.Table.from_arrays(table_columns, names=list(names))

@@ -175,7 +175,7 @@ def _patience(source: SourceConnection, max_s: float) -> Callable[[], None]:
             raise SourceError(
                 "source",
                 f"the copy was given up after {max_s:g} s, because a writer waits for it to end (rollback journal).",
-                todo="Run it when the application is stopped, or quiet: as long as no writer waits, it may take its time.",
+                todo="Run it when the application is stopped: while no writer waits, it may take its time.",
             )
 
     return check
