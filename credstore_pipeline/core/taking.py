@@ -127,7 +127,7 @@ Answer = TypeVar("Answer")
 
 
 def _ask(engine: Engine, question: Callable[[Connection], Answer]) -> Answer:
-    with transaction(engine, "target") as connection:
+    with transaction(engine, "target, schema credstore_sync") as connection:
         return question(connection)
 
 

@@ -11,7 +11,7 @@ from credstore_pipeline import __version__
 from credstore_pipeline.core.data_key import unwrap_data_key
 from credstore_pipeline.core.errors import Superseded, TargetError
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.load.reading import put_table
+from credstore_pipeline.core.load.reading import put_ids, put_table
 from credstore_pipeline.core.target.sync import require_readable_sync
 
 Counts = dict[str, dict[str, int]]
@@ -106,8 +106,10 @@ def settle_data_key(connection: Connection, wrapped: bytes, data_key: bytes, rin
     return unwrapped.by_primary
 
 
-def put_tag_map(connection: Connection, tag_map: pa.Table, run_id: str) -> None:
-    """Remember source tag ids that became other ids in the target."""
+def put_tag_map(connection: Connection, tag_map: pa.Table, own: pa.ChunkedArray, run_id: str) -> None:
+    """Remember source tag ids that became other ids in the target, and forget those that are tags of ours now."""
+    put_ids(connection, "own_tags", own)
+    connection.exec_driver_sql("DELETE FROM credstore_sync.tag_map m USING pg_temp.own_tags o WHERE m.source_id = o.id")
     if tag_map.num_rows:
         put_table(
             connection,

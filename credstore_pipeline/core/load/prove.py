@@ -54,18 +54,17 @@ def prove_written(
     return int(stored.num_rows)
 
 
-def prove_parents(connection: Connection, schema: str) -> None:
-    """Every association written has its credential and its tag, whether or not a foreign key says so.
+def prove_parents(connection: Connection, schema: str, written: Written) -> None:
+    """Every association that this load wrote has its credential and its tag, foreign key or not.
 
     Raises:
         ProofFailed: With the number of associations that have not.
     """
     links = qualified(schema, "credential_tags")
+    ours = "" if written.whole else "JOIN pg_temp.written_credential_tags w ON w.id = l.id "
     for parent, column in (("credentials", "credential_id"), ("tags", "tag_id")):
         orphans = connection.exec_driver_sql(
-            f"SELECT count(*) FROM {links} l "
-            "JOIN credstore_sync.row_state s ON s.source_table = 'credential_tags' AND s.row_id = l.id "
-            "AND NOT s.adopted "
+            f"SELECT count(*) FROM {links} l {ours}"
             f"WHERE NOT EXISTS (SELECT FROM {qualified(schema, parent)} p WHERE p.id = l.{column})"
         ).scalar_one()
         if orphans:

@@ -89,7 +89,8 @@ def load(
         ProofFailed: If what was read back is not what was meant; everything is rolled back.
         TargetError: For whatever else the target refuses.
     """
-    engine = make_engine(deployment.target, run_id)
+    # The lock is only as good as what is read after it: never an older state of the database.
+    engine = make_engine(deployment.target, run_id).execution_options(isolation_level="READ COMMITTED")
     try:
         if _needs_wide(deployment, cargo) and widen_password(engine, deployment.target.schema):
             log("The column credentials.password was widened to text, since a sealed password needs it.")
@@ -136,7 +137,7 @@ def _once(
                 "readers must restart with the new key."
             )
         counts["ledger"] = ledger.put_quarantine(connection, cargo.quarantine, run_id)
-        ledger.put_tag_map(connection, cargo.tag_map, run_id)
+        ledger.put_tag_map(connection, cargo.tag_map, cargo.rows["tags"]["id"], run_id)
         ledger.put_repairs(connection, cargo.repairs, run_id)
         ledger.put_run(
             connection, run_id=run_id, kind=kind, snapshot=cargo.snapshot, started_at=started_at, counts=counts
@@ -171,7 +172,7 @@ def _write_and_prove(
     proven = 0
     for table in TABLES:
         proven += prove_written(connection, schema, incoming[table], written[table], meaning, progress)
-    prove_parents(connection, schema)
+    prove_parents(connection, schema, written["credential_tags"])
     log(f"{proven} written rows were read back, opened and compared; committing.")
     return written, proven
 

@@ -82,8 +82,10 @@ def write_existing(connection: Connection, schema: str, incoming: Incoming, mean
     """
     classes = classify(connection, schema, incoming.table, incoming.rows["id"], incoming.packed, meaning)
     adopted = _adopt(connection, schema, incoming, classes, meaning)
-    new, parentless = _with_parents(connection, schema, incoming, classes.new)
-    inserted, updated = incoming.subset(new), incoming.subset(classes.changed)
+    new = _with_parents(connection, schema, incoming, classes.new)
+    changed = _with_parents(connection, schema, incoming, classes.changed)
+    parentless = len(classes.new) + len(classes.changed) - len(new) - len(changed)
+    inserted, updated = incoming.subset(new), incoming.subset(changed)
     _insert(connection, schema, inserted)
     _update(connection, schema, updated)
     put_ids(
@@ -93,7 +95,7 @@ def write_existing(connection: Connection, schema: str, incoming: Incoming, mean
     )
     counts = _counts(
         inserted=len(new),
-        updated=len(classes.changed),
+        updated=len(changed),
         adopted=adopted,
         kept=len(classes.kept),
         gone=len(classes.gone) + parentless,
@@ -149,15 +151,16 @@ def _adopt(connection: Connection, schema: str, incoming: Incoming, classes: Cla
     return len(foreign.ids)
 
 
-def _with_parents(connection: Connection, schema: str, incoming: Incoming, new: list[str]) -> tuple[list[str], int]:
-    """New associations whose credential the application deleted stay out, as their credential does."""
-    if incoming.table != "credential_tags" or not new:
-        return new, 0
-    there = connection.exec_driver_sql(f"SELECT id FROM {qualified(schema, 'credentials')}").scalars()
-    subset = incoming.subset(new).rows
-    parents = pc.is_in(subset["credential_id"], pa.array(list(there), pa.string()))
-    kept = subset["id"].filter(parents).to_pylist()
-    return kept, len(new) - len(kept)
+def _with_parents(connection: Connection, schema: str, incoming: Incoming, ids: list[str]) -> list[str]:
+    """Associations whose credential or tag the application deleted stay out, as their parent does."""
+    if incoming.table != "credential_tags" or not ids:
+        return ids
+    rows = incoming.subset(ids).rows
+    there = pa.array([True] * rows.num_rows)
+    for column, parent in (("credential_id", "credentials"), ("tag_id", "tags")):
+        known = connection.exec_driver_sql(f"SELECT id FROM {qualified(schema, parent)}").scalars()
+        there = pc.and_(there, pc.is_in(rows[column].combine_chunks(), pa.array(list(known), pa.string())))
+    return list(rows["id"].filter(there).to_pylist())
 
 
 def _put_rows(connection: Connection, schema: str, name: str, incoming: Incoming) -> None:

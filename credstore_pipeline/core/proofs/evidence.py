@@ -36,7 +36,9 @@ NEEDED = {
 _TARGET = {
     "tags": pa.schema([("id", pa.string())]),
     "credentials": pa.schema([("id", pa.string()), ("password", pa.string())]),
-    "credential_tags": pa.schema([("id", pa.string()), ("tag_id", pa.string()), ("priority", pa.float64())]),
+    "credential_tags": pa.schema(
+        [("id", pa.string()), ("credential_id", pa.string()), ("tag_id", pa.string()), ("priority", pa.float64())]
+    ),
 }
 _QUARANTINED = pa.schema([("source_table", pa.string()), ("source_rowid", pa.int64()), ("at_first", pa.bool_())])
 

@@ -29,6 +29,9 @@ def row_counts_match(evidence: Evidence) -> Verdict:
             known = pa.concat_arrays([known, pa.array(list(evidence.tag_map), pa.string())])
         loaded, held = pc.is_in(ids, value_set=known), pc.is_in(rowids, value_set=evidence.held(table))
         neither = pc.invert(pc.or_(loaded, held))
+        if table == "credential_tags":
+            # A new association of a parent that the application deleted stays out, as its parent does.
+            neither = pc.and_(neither, pc.invert(_parent_deleted(evidence)))
         doubled = pc.and_(loaded, pc.is_in(rowids, value_set=evidence.held(table, at_first=True)))
         for what, mask in (("lost: neither loaded nor quarantined", neither), ("both loaded and quarantined", doubled)):
             count = pc.sum(mask).as_py() or 0
@@ -44,6 +47,25 @@ def row_counts_match(evidence: Evidence) -> Verdict:
             f"{table}_deleted_in_target_since": evidence.base[table].num_rows - there,
         }
     return Verdict(not faults, "; ".join(faults) or "Every row of the snapshot is accounted for, by key.", numbers)
+
+
+def _parent_deleted(evidence: Evidence) -> pa.Array:
+    """Which associations of the source have a credential or tag that was loaded and is gone from the target."""
+    rows = evidence.source["credential_tags"]
+    if "credential_id" not in rows.column_names:
+        return pa.array([False] * rows.num_rows, pa.bool_())
+    gone = set(evidence.base["credentials"]["row_id"].to_pylist()) - set(
+        evidence.target["credentials"]["id"].to_pylist()
+    )
+    known = {*evidence.base["tags"]["row_id"].to_pylist(), *evidence.tag_map.values()}
+    gone_tags = known - _tags_there(evidence)
+    gone_tags |= {source for source, target in evidence.tag_map.items() if target in gone_tags}
+    by_credential = pc.is_in(_text(rows, "credential_id"), value_set=pa.array(sorted(gone), pa.string()))
+    return pc.or_(by_credential, pc.is_in(_text(rows, "tag_id"), value_set=pa.array(sorted(gone_tags), pa.string())))
+
+
+def _text(rows: pa.Table, column: str) -> pa.Array:
+    return cells_as_text(rows[column].combine_chunks())[0]
 
 
 def no_orphans(evidence: Evidence) -> Verdict:
@@ -72,12 +94,11 @@ def selection_order_matches(evidence: Evidence) -> Verdict:
     joined = _both_priorities(evidence)
     if joined.empty:
         return Verdict(True, "There are no associations to compare.", {"tags_compared": 0})
-    wrong = _out_of_order(joined)
-    explained: set[str] = set()
-    if wrong:
-        suspects = joined[joined["tag"].isin(wrong)]["id"].tolist()
-        explained = changed_since(evidence, "credential_tags", suspects)
-        wrong = _out_of_order(joined[~joined["id"].isin(explained)])
+    moved = (joined["tag"] != joined["tag_id"]) | (joined["credential"] != joined["credential_id"])
+    suspects = joined[moved | joined["tag"].isin(_out_of_order(joined))]["id"].tolist()
+    explained = changed_since(evidence, "credential_tags", suspects)
+    left = ~joined["id"].isin(explained)
+    wrong = _out_of_order(joined[left & ~moved]) | set(joined.loc[left & moved, "tag"])
     numbers: Figures = {
         "tags_compared": int(joined["tag"].nunique()),
         "tags_out_of_order": len(wrong),
@@ -100,14 +121,21 @@ def _both_priorities(evidence: Evidence) -> pd.DataFrame:
     rows = evidence.source["credential_tags"]
     if not rows.num_rows or "tag_id" not in rows.column_names:
         return pd.DataFrame({"id": [], "tag": [], "source": [], "target": []})
-    tags = cells_as_text(rows["tag_id"].combine_chunks())[0].to_pandas()
+    tags = _text(rows, "tag_id").to_pandas()
     source = pd.DataFrame(
         {
             "id": evidence.source_ids["credential_tags"].to_pandas(),
+            "credential": _text(rows, "credential_id").to_pandas(),
             "tag": tags.map(lambda tag: evidence.tag_map.get(tag, tag)),
             "source": priorities(rows["priority"].combine_chunks()) if "priority" in rows.column_names else 0.0,
         }
     )
-    target = evidence.target["credential_tags"].select(["id", "tag_id", "priority"]).to_pandas()
+    target = evidence.target["credential_tags"].select(["id", "credential_id", "tag_id", "priority"]).to_pandas()
     joined = source.merge(target.rename(columns={"priority": "target"}), on="id")
-    return joined[joined["tag"] == joined["tag_id"]]
+    # Nobody selects by a tag that the application deleted; what pointed to it is left as it is.
+    return joined[joined["tag"].isin(_tags_there(evidence))]
+
+
+def _tags_there(evidence: Evidence) -> set[str]:
+    sql = f"SELECT id FROM {qualified(evidence.schema, 'tags')}"
+    return set(evidence.connection.exec_driver_sql(sql).scalars())
