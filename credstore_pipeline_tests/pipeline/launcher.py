@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,9 @@ def _forked(question: dict[str, Any]) -> int:
     code = 70
     try:
         code = _run(question)
+    except BaseException:
+        # As the interpreter would have it.
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

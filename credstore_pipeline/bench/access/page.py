@@ -1,0 +1,89 @@
+"""Writes what was measured as a page with a picture; the data it is made from lies beside it as JSON."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from credstore_pipeline.bench.access.clients import Cell
+
+COLORS = {"SQLite": "#888888", "PostgreSQL": "#7aa7d9", "PostgreSQL, indexes": "#2b5d9b"}
+HEAD = "| credentials | operation | clients | contestant | median ms | p95 ms | a second | refused | lost |"
+INTRODUCTION = """# SQLite against PostgreSQL
+
+Written by `python -m credstore_pipeline.bench.access`; the numbers are as measured, reached or not.
+
+- *SQLite*: the application's former access (its ORM queries, a credential at a time, counters read and written back).
+- *PostgreSQL*: `CredentialStore` on the application's tables as they are.
+- *PostgreSQL, indexes*: the same after `CredentialStore.add_indexes()`.
+
+Each client is a process of its own. *Refused*: answered with SQLite's "database is locked". *Lost*: status updates that
+were answered and are in no counter. Both databases write through to the disk; the server and all clients share this
+machine's cores.
+"""
+
+
+def write_page(page: Path, cells: list[Cell], told: dict[str, Any]) -> None:
+    """Write page, picture and data.
+
+    Args:
+        page: Where the page goes; the picture and the data get its name with another suffix.
+        cells: What was measured.
+        told: `machine`, `at`, `reached` (rows of text) and `plans` (title -> text).
+    """
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.with_suffix(".json").write_text(
+        json.dumps({**told, "cells": [asdict(cell) for cell in cells]}, indent=1) + "\n"
+    )
+    page.with_suffix(".svg").write_text(picture(cells))
+    lines = [INTRODUCTION, f"{told['at']}, {told['machine']}.", "", f"![Operations a second]({page.stem}.svg)", ""]
+    lines += ["| compared | measured | to reach | reached |", "|---|---:|---:|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in told["reached"]]
+    lines += ["", HEAD, "|---:|---|---:|---|---:|---:|---:|---:|---:|", *(_row(cell) for cell in cells), ""]
+    for title, plan in told["plans"].items():
+        lines += [f"## {title}", "", "```", plan, "```", ""]
+    page.write_text("\n".join(lines))
+
+
+def picture(cells: list[Cell]) -> str:
+    """Bars of operations a second, on a scale of powers of ten, for the largest store."""
+    size = max(cell.size for cell in cells)
+    shown = [cell for cell in cells if cell.size == size]
+    operations = list(dict.fromkeys(cell.operation for cell in shown))
+    row, left, width = 13, 190, 420
+    lines, y = [], 34
+    for operation in operations:
+        lines.append(f'<text x="8" y="{y + 10}" font-weight="bold">{operation}</text>')
+        for cell in (cell for cell in shown if cell.operation == operation):
+            length = width * max(0.0, _tens(cell.rate)) / 5
+            lines.append(f'<text x="{left - 6}" y="{y + 10}" text-anchor="end">{cell.clients} clients</text>')
+            bar = f'<rect x="{left}" y="{y + 1}" width="{length:.0f}" height="{row - 2}"'
+            lines.append(f'{bar} fill="{COLORS[cell.contestant]}"/>')
+            lines.append(f'<text x="{left + length + 4:.0f}" y="{y + 10}">{cell.rate:,.0f}</text>')
+            y += row
+        y += 8
+    legend = "".join(
+        f'<rect x="{left + 140 * place}" y="8" width="10" height="10" fill="{color}"/>'
+        f'<text x="{left + 14 + 140 * place}" y="17">{name}</text>'
+        for place, (name, color) in enumerate(COLORS.items())
+    )
+    title = f"Operations a second on {size:,} credentials, on a scale of powers of ten"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="700" height="{y}" font-family="sans-serif" font-size="10">'
+        f"<title>{title}</title>"
+        f'<rect width="700" height="{y}" fill="white"/>{legend}{"".join(lines)}</svg>\n'
+    )
+
+
+def _tens(rate: float) -> float:
+    # A tenth of an operation a second is the foot of a bar.
+    return math.log10(max(rate, 0.1)) + 1
+
+
+def _row(cell: Cell) -> str:
+    lost = "" if cell.lost is None else f"{cell.lost:,}"
+    return (
+        f"| {cell.size:,} | {cell.operation} | {cell.clients} | {cell.contestant} | {cell.median_ms:,.2f} |"
+        f" {cell.p95_ms:,.2f} | {cell.rate:,.1f} | {cell.refused:,} | {lost} |"
+    )
