@@ -4,6 +4,7 @@ A process that has imported everything forks a child for each command. The child
 arguments, and runs what the script `dagster` runs; it can be killed as any run can.
 """
 
+import atexit
 import contextlib
 import functools
 import importlib
@@ -101,7 +102,7 @@ def start(lab: Lab, *arguments: str, raise_in: tuple[str, str] | None = None, **
 
 @functools.cache
 def _launcher() -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+    launcher = subprocess.Popen(
         [sys.executable, "-m", __name__],
         cwd=ROOT,
         env={**os.environ, "DAGSTER_DISABLE_TELEMETRY": "1"},
@@ -111,6 +112,9 @@ def _launcher() -> "subprocess.Popen[str]":
         text=True,
         bufsize=1,
     )
+    # It ends when its questions do.
+    atexit.register(launcher.communicate)
+    return launcher
 
 
 def _ask(question: dict[str, Any]) -> Any:

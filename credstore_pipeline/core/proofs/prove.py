@@ -24,6 +24,7 @@ from credstore_pipeline.core.source.extract import extract
 from credstore_pipeline.core.source.inspect import SourceShape
 from credstore_pipeline.core.source.snapshot import prove_snapshot, snapshot_path
 from credstore_pipeline.core.target.connect import make_engine, transaction
+from credstore_pipeline.core.target.failures import boundary
 from credstore_pipeline.core.target.retry import retrying
 from credstore_pipeline.core.validation.gates import Verdict
 
@@ -97,7 +98,9 @@ def _prove(
     progress: Callable[[int], Callable[[int], None]] | None,
 ) -> dict[str, Verdict]:
     with transaction(engine, "proofs", deployment.target.schema) as connection:
-        books = open_books(connection, ring)
+        # Where a right is missing, the schema is named: our tables are another owner's.
+        with boundary("proofs, schema credstore_sync"):
+            books = open_books(connection, ring)
         if books.last is None or books.wrapped_data_key is None:
             raise CouldNotCheck("proofs", "nothing was loaded yet", todo="Launch the job `migrate` first.")
         path = snapshot_path(deployment.places.backup_dir, books.last.snapshot_name)
