@@ -8,7 +8,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from credstore_pipeline.core.deployment import Deployment, KeyMaterial, Places, Policies, Source, Target
-from credstore_pipeline.settings import DEFAULT_POSTGRES, Settings, refused
+from credstore_pipeline.settings import DEFAULT_POSTGRES, Settings
+from credstore_pipeline.settings_reading import refused
 
 EMBEDDED = "embedded"
 DRIVER = "postgresql+psycopg2"

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.keys.ring import KeyRing, build_ring
 from credstore_pipeline.deployments import deployment_from
-from credstore_pipeline.settings import read_settings
+from credstore_pipeline.settings_reading import read_settings
 
 
 class Credstore(dg.ConfigurableResource):  # type: ignore[type-arg]

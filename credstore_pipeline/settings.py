@@ -1,20 +1,15 @@
 """Every environment variable of the pipeline, once, with its meaning.
 
-Nothing here is read at import: `read_settings()` is called when a run starts and reports all faults at once.
-Each secret may stand in a file instead, named by the variable with `_FILE` appended.
+Nothing here is read at import: `settings_reading.read_settings()` is called when a run starts and reports all faults
+at once. Each secret may stand in a file instead, named by the variable with `_FILE` appended.
 """
 
 import json
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
-
-from credstore_pipeline.core.errors import SettingsError
-from credstore_pipeline.settings_files import read_secret_files
 
 SECRET = {"secret": True}
 POSTGRES_PARTS = ("HOST", "PORT", "DB", "USER", "PASSWORD")
@@ -163,63 +158,3 @@ class Settings(BaseSettings):
         if not path.is_absolute():
             raise ValueError("it must be an absolute path")
         return path
-
-
-def secret_names() -> list[str]:
-    """Names of the settings that hold a secret, each also readable from `NAME_FILE`."""
-    fields = Settings.model_fields.items()
-    return [
-        name
-        for name, field in fields
-        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["secret"]
-    ]
-
-
-def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the environment once.
-
-    Raises:
-        SettingsError: Naming every missing or wrong variable at once, without values.
-    """
-    secrets, faults = read_secret_files(secret_names(), environ)
-    known = {**environ, **secrets}
-    faults |= _missing_together(known)
-    try:
-        settings = Settings(**secrets)
-    except ValidationError as error:
-        for line in error.errors(include_url=False, include_input=False, include_context=False):
-            wrong = "not set" if line["type"] == "missing" else str(line["msg"]).removeprefix("Value error, ")
-            faults[str(line["loc"][0])] = wrong
-        raise refused(faults) from None
-    if faults:
-        raise refused(faults)
-    return settings
-
-
-def refused(faults: Mapping[str, str]) -> SettingsError:
-    """The one error for all faults of the settings: name and what is wrong, never a value."""
-    lines = "\n".join(f"  {name}: {wrong}" for name, wrong in sorted(faults.items()))
-    return SettingsError(
-        "settings",
-        f"{len(faults)} missing or wrong\n{lines}\n",
-        state="Nothing was read or written.",
-        todo="Set them (docs/settings.md says what each means) and launch again.",
-    )
-
-
-def _missing_together(known: Mapping[str, str]) -> dict[str, str]:
-    faults = {}
-    if not any(
-        known.get(name) for name in ("CREDSTORE_POSTGRES_URL", *(f"POSTGRES_{part}" for part in POSTGRES_PARTS))
-    ):
-        faults["CREDSTORE_POSTGRES_URL"] = (
-            "not set, nor any of POSTGRES_HOST, _PORT, _DB, _USER, _PASSWORD: name the target "
-            "(the word `embedded` starts the embedded server)"
-        )
-    if not (known.get("CREDSTORE_TARGET_KEY") or known.get("NETRAVEN_ENCRYPTION_KEY")):
-        faults["CREDSTORE_TARGET_KEY"] = (
-            "not set, nor NETRAVEN_ENCRYPTION_KEY: without a key the target would hold plaintext"
-        )
-    if known.get("CREDSTORE_KEY_BACKUP") and not known.get("CREDSTORE_KEY_BACKUP_PASSWORD"):
-        faults["CREDSTORE_KEY_BACKUP_PASSWORD"] = "not set, and CREDSTORE_KEY_BACKUP needs it"
-    return faults

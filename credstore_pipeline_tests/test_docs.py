@@ -22,7 +22,8 @@ from credstore_pipeline.deployments import deployment_from
 from credstore_pipeline.reference.pages import generated, outdated, pages
 from credstore_pipeline.reference.tables import TABLES
 from credstore_pipeline.reference.wording import KEY_USES, REASONS, RULES, SETTINGS
-from credstore_pipeline.settings import Settings, read_settings, secret_names
+from credstore_pipeline.settings import Settings
+from credstore_pipeline.settings_reading import read_settings, secret_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = pages(ROOT)

@@ -4,7 +4,8 @@ import pytest
 
 from credstore_pipeline.core.errors import SettingsError
 from credstore_pipeline.deployments import deployment_from
-from credstore_pipeline.settings import Settings, read_settings, secret_names
+from credstore_pipeline.settings import Settings
+from credstore_pipeline.settings_reading import read_settings, secret_names
 
 CANARY = "canary-6b1f2c-never-shown"
 

@@ -10,7 +10,8 @@ from credstore_pipeline.core.target.sync_models import metadata
 from credstore_pipeline.definitions import defs
 from credstore_pipeline.reference.flow import flow, order
 from credstore_pipeline.reference.wording import KEY_USES, REASONS, RULES, SETTINGS
-from credstore_pipeline.settings import Settings, secret_names
+from credstore_pipeline.settings import Settings
+from credstore_pipeline.settings_reading import secret_names
 
 
 def settings() -> str:

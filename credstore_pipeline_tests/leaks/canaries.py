@@ -24,7 +24,7 @@ from credstore_pipeline.demo.files import write_database
 from credstore_pipeline.demo.keys import KeyBook
 from credstore_pipeline.demo.maker import Maker, RawText
 from credstore_pipeline.demo.stores import Store
-from credstore_pipeline.settings import secret_names
+from credstore_pipeline.settings_reading import secret_names
 
 WORD = "KanarienvogelSingt"
 PIECE = 9
