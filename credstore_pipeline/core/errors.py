@@ -95,6 +95,14 @@ class Superseded(CredstoreError):
     """A newer snapshot than this run's was loaded meanwhile."""
 
 
+class CutOver(CredstoreError):
+    """The store was cut over: nothing is taken from the legacy file until a rollback clears the record."""
+
+
+class Refused(CredstoreError):
+    """A job that changes which store counts found a condition that is not met; names all of them."""
+
+
 class QuarantineRefused(CredstoreError):
     """More rows than allowed cannot be migrated."""
 

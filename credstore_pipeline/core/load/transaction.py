@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
+from credstore_pipeline.core.cutover.record import refuse_after_cutover
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.keys.ring import KeyRing
@@ -115,6 +116,7 @@ def _once(
     schema = deployment.target.schema
     with transaction(engine, "load", schema) as connection:
         take_lock(connection, schema, deployment.policies.lock_wait_s)
+        refuse_after_cutover(connection)
         if sync_exists(connection):
             done = ledger.committed(connection, run_id)
             if done is not None:

@@ -112,3 +112,19 @@ sa.Index(
     unique=True,
     postgresql_where=quarantine.c.resolved_at.is_(None),
 )
+
+cutover = sa.Table(
+    "cutover",
+    metadata,
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("source_path", sa.Text, nullable=False),
+    sa.Column("snapshot_name", sa.Text, nullable=False),
+    sa.Column("source_digest", sa.Text, nullable=False),
+    sa.Column("writers_blocked", sa.Boolean, nullable=False),
+    sa.Column("archived_as", sa.Text),
+    _time("cut_over_at", nullable=False),
+    _time("cleared_at"),
+    sa.Column("cleared_by_run", sa.Text),
+    sa.PrimaryKeyConstraint("run_id", name="cutover_pkey"),
+    comment="One row for each cutover; it stands until a rollback clears it.",
+)

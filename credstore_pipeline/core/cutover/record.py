@@ -1,0 +1,103 @@
+"""The record of a cutover in `credstore_sync.cutover`: while one stands, nothing is loaded."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from credstore_pipeline.core.errors import CutOver
+
+
+@dataclass(frozen=True)
+class Cutover:
+    """A cutover that stands.
+
+    Attributes:
+        run_id: Its run.
+        source_path: The store as it was named then.
+        snapshot_name: The snapshot of its final pass.
+        source_digest: Keyed digest of that snapshot's content.
+        writers_blocked: Whether triggers in the file refuse writes.
+        archived_as: The file's new name, if it was renamed.
+        cut_over_at: When, by the target's clock.
+    """
+
+    run_id: str
+    source_path: str
+    snapshot_name: str
+    source_digest: str
+    writers_blocked: bool
+    archived_as: str | None
+    cut_over_at: datetime
+
+    @property
+    def told(self) -> str:
+        """When and by which run, for a message."""
+        return f"cut over at {self.cut_over_at:%Y-%m-%d %H:%M:%S} UTC by run {self.run_id}"
+
+    @property
+    def place(self) -> str:
+        """Where the file is now."""
+        return self.archived_as or self.source_path
+
+
+def standing_cutover(connection: Connection) -> Cutover | None:
+    """Read the cutover that stands; None before one, after a rollback, and in a schema older than cutovers."""
+    if connection.execute(sa.select(sa.func.to_regclass("credstore_sync.cutover"))).scalar() is None:
+        return None
+    row = connection.exec_driver_sql(
+        "SELECT run_id, source_path, snapshot_name, source_digest, writers_blocked, archived_as, "
+        "cut_over_at AT TIME ZONE 'UTC' FROM credstore_sync.cutover WHERE cleared_at IS NULL "
+        "ORDER BY cut_over_at DESC LIMIT 1"
+    ).one_or_none()
+    return Cutover(*row) if row else None
+
+
+def refuse_after_cutover(connection: Connection) -> None:
+    """Let nothing be loaded from a store that was cut over.
+
+    Raises:
+        CutOver: While a cutover stands.
+    """
+    standing = standing_cutover(connection)
+    if standing:
+        raise CutOver(
+            f"store {standing.source_path}",
+            f"it was {standing.told}; PostgreSQL alone counts since then",
+            todo="To take from this file again, launch `rollback_export` with `swap: true`; it clears the record.",
+        )
+
+
+def record_cutover(
+    connection: Connection,
+    *,
+    run_id: str,
+    source_path: str,
+    snapshot_name: str,
+    source_digest: str,
+    writers_blocked: bool,
+) -> None:
+    """Record the cutover in the caller's transaction, which holds the load's lock."""
+    connection.exec_driver_sql(
+        "INSERT INTO credstore_sync.cutover (run_id, source_path, snapshot_name, source_digest, writers_blocked, "
+        "cut_over_at) VALUES (%s, %s, %s, %s, %s, clock_timestamp())",
+        (run_id, source_path, snapshot_name, source_digest, writers_blocked),
+    )
+
+
+def record_archive(connection: Connection, run_id: str, archived_as: str) -> None:
+    """Remember the file's new name."""
+    connection.exec_driver_sql(
+        "UPDATE credstore_sync.cutover SET archived_as = %s WHERE run_id = %s", (archived_as, run_id)
+    )
+
+
+def clear_cutover(connection: Connection, run_id: str) -> bool:
+    """End the cutover that stands, in the caller's transaction; tell whether there was one."""
+    cleared = connection.exec_driver_sql(
+        "UPDATE credstore_sync.cutover SET cleared_at = clock_timestamp(), cleared_by_run = %s "
+        "WHERE cleared_at IS NULL",
+        (run_id,),
+    ).rowcount
+    return bool(cleared)
