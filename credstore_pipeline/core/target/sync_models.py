@@ -40,6 +40,8 @@ runs = sa.Table(
     sa.Column("source_digest", sa.Text),
     sa.Column("flavour", sa.Text),
     sa.Column("counts", JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    sa.Column("settings_digest", sa.Text),
+    _time("proven_at"),
     sa.PrimaryKeyConstraint("run_id", name="runs_pkey"),
     comment="One row for each run whose transaction was committed.",
 )
@@ -57,6 +59,7 @@ row_state = sa.Table(
     sa.Column("target_failure_count", sa.Integer),
     sa.Column("adopted", sa.Boolean, nullable=False, server_default=sa.false()),
     _time("tombstone_at"),
+    sa.Column("source_updated_at", TIMESTAMP),
     sa.PrimaryKeyConstraint("source_table", "row_id", name="row_state_pkey"),
     comment="Fingerprints of each row that the pipeline wrote or adopted, as of the last load: 8 bytes a column.",
 )
@@ -101,6 +104,7 @@ quarantine = sa.Table(
     sa.Column("first_run", sa.Text, nullable=False),
     _time("seen_at", nullable=False),
     _time("resolved_at"),
+    sa.Column("of_loaded_row", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.PrimaryKeyConstraint("quarantine_id", name="quarantine_pkey"),
     comment="Rows that were refused, sealed, with the reason.",
 )
@@ -111,6 +115,36 @@ sa.Index(
     quarantine.c.content_fp,
     unique=True,
     postgresql_where=quarantine.c.resolved_at.is_(None),
+)
+
+conflicts = sa.Table(
+    "conflicts",
+    metadata,
+    sa.Column("conflict_id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+    sa.Column("source_table", sa.Text, nullable=False),
+    sa.Column("row_id", sa.Text, nullable=False),
+    sa.Column("column_name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("source_fp", BYTEA),
+    sa.Column("target_fp", BYTEA),
+    sa.Column("sealed_source", sa.Text),
+    sa.Column("sealed_target", sa.Text),
+    sa.Column("first_run", sa.Text, nullable=False),
+    _time("seen_at", nullable=False),
+    sa.Column("settled_by", sa.Text),
+    _time("settled_at"),
+    sa.PrimaryKeyConstraint("conflict_id", name="conflicts_pkey"),
+    comment="What was changed on both sides, and what became of it; values sealed, column * is the whole row.",
+)
+sa.Index(
+    "conflicts_waiting",
+    conflicts.c.source_table,
+    conflicts.c.row_id,
+    conflicts.c.column_name,
+    unique=True,
+    postgresql_where=conflicts.c.outcome == "waiting",
 )
 
 cutover = sa.Table(
@@ -127,4 +161,17 @@ cutover = sa.Table(
     sa.Column("cleared_by_run", sa.Text),
     sa.PrimaryKeyConstraint("run_id", name="cutover_pkey"),
     comment="One row for each cutover; it stands until a rollback clears it.",
+)
+
+seeded = sa.Table(
+    "seeded",
+    metadata,
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("row_id", sa.Text, nullable=False),
+    sa.Column("how", sa.Text, nullable=False),
+    sa.Column("first_run", sa.Text, nullable=False),
+    _time("seeded_at", nullable=False),
+    sa.PrimaryKeyConstraint("kind", "name", name="seeded_pkey"),
+    comment="Tags and credentials that were seeded once, or found there: what an operator deletes stays deleted.",
 )
