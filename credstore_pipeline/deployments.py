@@ -8,7 +8,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from credstore_pipeline.core.deployment import Deployment, KeyMaterial, Places, Policies, Source, Target
-from credstore_pipeline.settings import DEFAULT_POSTGRES, Settings
+from credstore_pipeline.core.seeding.file import read_seed_file
+from credstore_pipeline.core.seeding.plan import DEFAULT_TAGS, Seeding, SeedTag, default_credentials, password_fault
+from credstore_pipeline.core.window import Window
+from credstore_pipeline.settings import DEFAULT_POSTGRES, SeedSettings, Settings, TargetSettings
 from credstore_pipeline.settings_reading import refused
 
 EMBEDDED = "embedded"
@@ -28,6 +31,8 @@ def deployment_from(settings: Settings, start_embedded: Callable[[Path | None], 
     faults: dict[str, str] = {}
     url = _target_url(settings, faults)
     places = _places(settings, faults)
+    # A wrong seed is told before anything is touched, even if it would be needed last.
+    _seeds(settings, faults)
     if faults:
         raise refused(faults)
     if url is None:
@@ -41,7 +46,59 @@ def deployment_from(settings: Settings, start_embedded: Callable[[Path | None], 
     )
 
 
-def _target_url(settings: Settings, faults: dict[str, str]) -> URL | None:
+def seeding_from(settings: SeedSettings, start_embedded: Callable[[Path | None], URL]) -> Seeding:
+    """Build what seeding is handed; start the embedded server if, and only if, the settings say so.
+
+    Args:
+        settings: As read from the environment.
+        start_embedded: As for `deployment_from`.
+
+    Raises:
+        SettingsError: If settings contradict each other, a password may not be seeded, or the file is wrong.
+    """
+    faults: dict[str, str] = {}
+    url = _target_url(settings, faults)
+    passwords, tags = _seeds(settings, faults)
+    key = settings.CREDSTORE_TARGET_KEY or settings.NETRAVEN_ENCRYPTION_KEY
+    if passwords and not key:
+        faults["CREDSTORE_TARGET_KEY"] = (
+            "not set, nor NETRAVEN_ENCRYPTION_KEY, and a seeded password has to be sealed with it"
+        )
+    if faults:
+        raise refused(faults)
+    if url is None:
+        url = start_embedded(settings.CREDSTORE_EMBEDDED_DIR)
+    return Seeding(
+        target=Target(url, settings.CREDSTORE_TARGET_SCHEMA),
+        keys=KeyMaterial(target_key=key) if key else None,
+        tags=(*DEFAULT_TAGS, *tags),
+        credentials=default_credentials(passwords),
+        asked=settings.CREDSTORE_SEED,
+        lock_wait_s=settings.CREDSTORE_LOCK_WAIT_S,
+    )
+
+
+def _seeds(settings: SeedSettings, faults: dict[str, str]) -> tuple[dict[str, str], tuple[SeedTag, ...]]:
+    """Return the passwords by credential and the file's tags; list what is wrong with either."""
+    given = {
+        "Admin": settings.CREDSTORE_SEED_ADMIN_PASSWORD,
+        "Backup": settings.CREDSTORE_SEED_BACKUP_PASSWORD,
+        "Monitor": settings.CREDSTORE_SEED_MONITOR_PASSWORD,
+    }
+    passwords = {name: password for name, password in given.items() if password}
+    for name, password in passwords.items():
+        wrong = password_fault(password)
+        if wrong:
+            faults[f"CREDSTORE_SEED_{name.upper()}_PASSWORD"] = wrong
+    if settings.CREDSTORE_SEED_FILE is None:
+        return passwords, ()
+    tags, wrongs = read_seed_file(settings.CREDSTORE_SEED_FILE, [tag.name for tag in DEFAULT_TAGS])
+    if wrongs:
+        faults["CREDSTORE_SEED_FILE"] = "; ".join(wrongs)
+    return passwords, tags
+
+
+def _target_url(settings: TargetSettings, faults: dict[str, str]) -> URL | None:
     given = {
         "host": settings.POSTGRES_HOST,
         "port": settings.POSTGRES_PORT,
@@ -86,7 +143,7 @@ def _target_url(settings: Settings, faults: dict[str, str]) -> URL | None:
     return _with_tls(settings, url.set(drivername=DRIVER))
 
 
-def _with_tls(settings: Settings, url: URL) -> URL:
+def _with_tls(settings: TargetSettings, url: URL) -> URL:
     query = {}
     if settings.CREDSTORE_POSTGRES_SSLMODE:
         query["sslmode"] = settings.CREDSTORE_POSTGRES_SSLMODE
@@ -102,12 +159,19 @@ def _keys(settings: Settings) -> KeyMaterial:
     return KeyMaterial(
         target_key=target_key,
         application_key=settings.NETRAVEN_ENCRYPTION_KEY,
-        source_keys=settings.CREDSTORE_SOURCE_KEYS,
+        source_keys=_source_keys(settings),
         key_dir=settings.CREDSTORE_KEY_DIR,
         key_backup=settings.CREDSTORE_KEY_BACKUP,
         key_backup_password=settings.CREDSTORE_KEY_BACKUP_PASSWORD,
         salts=(settings.NETRAVEN_ENCRYPTION_SALT,) if settings.NETRAVEN_ENCRYPTION_SALT else (),
+        rollback_key=settings.CREDSTORE_ROLLBACK_KEY or settings.NETRAVEN_ENCRYPTION_KEY,
     )
+
+
+def _source_keys(settings: Settings) -> tuple[str, ...]:
+    """What was given, and the key of a rollback: after one, the source is sealed under it."""
+    given, rollback = settings.CREDSTORE_SOURCE_KEYS, settings.CREDSTORE_ROLLBACK_KEY
+    return given if rollback is None or rollback in given else (*given, rollback)
 
 
 def _policies(settings: Settings) -> Policies:
@@ -120,6 +184,9 @@ def _policies(settings: Settings) -> Policies:
         backup_keep=settings.CREDSTORE_BACKUP_KEEP,
         source_lock_max_s=settings.CREDSTORE_SOURCE_LOCK_MAX_S,
         lock_wait_s=settings.CREDSTORE_LOCK_WAIT_S,
+        window=Window(settings.CREDSTORE_WINDOW_START, settings.CREDSTORE_WINDOW_END),
+        max_downtime_s=settings.CREDSTORE_MAX_DOWNTIME_S,
+        rollback_format=settings.CREDSTORE_ROLLBACK_FORMAT,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 from sqlalchemy.engine import URL
 
+from credstore_pipeline.core.window import Window
+
 
 @dataclass(frozen=True)
 class Source:
@@ -50,6 +52,7 @@ class KeyMaterial:
         key_dir: NetRaven's key directory (`key_<8>.key` files and `key_metadata.json`).
         key_backup: An exported key backup file, opened by `key_backup_password`.
         salts: Salts of the application's newest derivation, tried in this order.
+        rollback_key: What the old application reads with, for a rollback; opens in the source too.
     """
 
     target_key: str
@@ -59,6 +62,7 @@ class KeyMaterial:
     key_backup: Path | None = None
     key_backup_password: str | None = None
     salts: tuple[str, ...] = ()
+    rollback_key: str | None = None
 
     def __repr__(self) -> str:
         """Show how many, never which."""
@@ -77,6 +81,9 @@ class Policies:
     backup_keep: int = 5
     source_lock_max_s: float = 60.0
     lock_wait_s: float = 20.0
+    window: Window = field(default_factory=Window)
+    max_downtime_s: float = 60.0
+    rollback_format: Literal["envelope", "token", "plaintext"] = "envelope"
 
 
 @dataclass(frozen=True)

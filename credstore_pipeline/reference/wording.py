@@ -20,6 +20,8 @@ def _part(name: str, takes: str, example: str) -> Words:
     return Words(takes, example, f"`{DEFAULT_POSTGRES[name]}`, if another `POSTGRES_` variable is set")
 
 
+_UNSEEDED = "none: the credential is not seeded"
+
 SETTINGS = {
     "CREDSTORE_SQLITE_PATH": Words("a file that exists", "/srv/netraven/data/credentials.db", "none: it must be set"),
     "CREDSTORE_POSTGRES_URL": Words(
@@ -71,6 +73,22 @@ SETTINGS = {
         "/srv/credstore/postgres",
         "`credstore-embedded` in XDG_DATA_HOME or `~/.local/share`; as root `/var/lib/credstore-embedded/server`",
     ),
+    "CREDSTORE_RESYNC_CRON": Words("a cron schedule of five fields, in UTC", "5,35 * * * *"),
+    "CREDSTORE_RESYNC_ENABLED": Words("`true` or `false`", "true"),
+    "CREDSTORE_WINDOW_START": Words("a time with an offset", "2026-01-31T22:00:00+00:00", "none: open from the start"),
+    "CREDSTORE_WINDOW_END": Words("a time with an offset", "2026-02-28T22:00:00+00:00", "none: open until cutover"),
+    "CREDSTORE_SENSOR_MIN_S": Words("a number of seconds, 0 or more", "60"),
+    "CREDSTORE_MAX_DOWNTIME_S": Words("a number of seconds above 0", "20"),
+    "CREDSTORE_ROLLBACK_KEY": Words("text", "…", "`NETRAVEN_ENCRYPTION_KEY`"),
+    "CREDSTORE_ROLLBACK_FORMAT": Words("`envelope`, `token` or `plaintext`", "token"),
+    "CREDSTORE_FAILURE_COMMAND": Words("a command line; no shell reads it", "/usr/local/bin/page-operator --team net"),
+    "CREDSTORE_FAILURE_WEBHOOK": Words("an http or https URL", "https://hooks.example/credstore"),
+    "CREDSTORE_SEED": Words("`true` or `false`", "true", "not set: whole runs do not seed, `credstore-init` does"),
+    "CREDSTORE_SEED_FILE": Words("a YAML file ([containers.md](containers.md#seeding))", "/srv/credstore/seed.yaml"),
+    "CREDSTORE_SEED_ADMIN_PASSWORD": Words("text of at most 479 bytes, none of the published defaults", "…", _UNSEEDED),
+    "CREDSTORE_SEED_BACKUP_PASSWORD": Words("as above", "…", _UNSEEDED),
+    "CREDSTORE_SEED_MONITOR_PASSWORD": Words("as above", "…", _UNSEEDED),
+    "CREDSTORE_INIT_MAX_S": Words("a number of seconds above 0", "600"),
     "DAGSTER_HOME": Words("a folder's absolute path", "/srv/credstore/dagster_home", "none: it must be set"),
 }
 """Every setting."""

@@ -1,0 +1,61 @@
+"""The legacy file renamed, or exchanged, while nobody else has it open."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from credstore_pipeline.core.errors import SourceBusy
+from credstore_pipeline.core.source.connect import file_uri
+from credstore_pipeline.core.source.sqlite import sqlite_errors
+from credstore_pipeline.core.source.still_copy import beside
+
+ARCHIVED = ".cutover-"
+"""What stands between a store's name and a time in the name of its archived file."""
+
+_COMPANIONS = ("-wal", "-shm", "-journal")
+
+
+@contextmanager
+def alone(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
+    """Hold the file exclusively, its -wal emptied into it; no other connection that has it open in WAL mode is left.
+
+    In rollback-journal mode a connection that is idle holds nothing and cannot be seen.
+
+    Raises:
+        SourceBusy: If somebody else has it.
+    """
+    connection = sqlite3.connect(file_uri(path, "rw"), uri=True, timeout=wait_s, isolation_level=None)
+    try:
+        with sqlite_errors("source"):
+            # Before the first access: only then is a WAL file locked as a whole.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            # The lock outlives the transaction in this mode.
+            connection.execute("BEGIN EXCLUSIVE")
+        if busy:
+            raise SourceBusy("source", "its -wal could not be emptied", todo="Stop whoever still has it open.")
+        yield connection
+    finally:
+        connection.close()
+
+
+def rename_store(path: Path, to: Path) -> None:
+    """Rename the file with -wal, -shm and -journal, on disk when this returns; to be called while `alone`."""
+    for end in _COMPANIONS:
+        if beside(path, end).exists():
+            beside(path, end).rename(beside(to, end))
+    path.rename(to)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the folder's entries on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
