@@ -6,11 +6,13 @@ from pathlib import Path
 import dagster as dg
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from pydantic import PrivateAttr
 
 from credstore_pipeline.boundary import told
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
 from credstore_pipeline.core.errors import StagingError
 from credstore_pipeline.core.frames import Frame
+from credstore_pipeline.core.lease import Lease, lease_new, remove_unheld
 from credstore_pipeline.core.staging import START_OVER, open_frame, seal_frame
 from credstore_pipeline.resources import Credstore
 
@@ -19,6 +21,7 @@ class SealedParquetIOManager(dg.ConfigurableIOManager):
     """The default IO manager, so that nothing can fall back to pickles in clear."""
 
     credstore: dg.ResourceDependency[Credstore]
+    _held: dict[Path, Lease] = PrivateAttr(default_factory=dict)
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Write one frame, sealed, mode 0600, whole or not at all."""
@@ -28,7 +31,10 @@ class SealedParquetIOManager(dg.ConfigurableIOManager):
                 raise StagingError(asset, f"a {type(obj).__name__} is not a frame and is not written", todo=START_OVER)
             run_id = root_run_id(context.step_context.dagster_run)
             fs, path = self._place(run_id, asset)
-            fs.makedirs(fs._parent(path), exist_ok=True)
+            if isinstance(fs, LocalFileSystem):
+                self._hold(Path(path).parent)
+            else:
+                fs.makedirs(fs._parent(path), exist_ok=True)
             partial = f"{path}.{os.getpid()}.partial"
             with _private_file(fs, partial) as out:
                 size = seal_frame(obj, out, self._key(), run_id, asset)
@@ -53,13 +59,17 @@ class SealedParquetIOManager(dg.ConfigurableIOManager):
                 ) from None
 
     def forget(self, run_id: str) -> None:
-        """Remove the staged files of one run."""
+        """Remove the staged files of this run."""
         fs, folder = self._folder(run_id)
         if fs.exists(folder):
             fs.rm(folder, recursive=True)
 
     def forget_finished(self, instance: dg.DagsterInstance, current: str) -> int:
-        """Remove what finished or vanished runs left behind and return how many runs that were."""
+        """Remove what finished, vanished or killed runs left behind and return how many runs that were.
+
+        Dagster is never told of a kill -9: on a local file system the run's process holds its folder, and what nobody
+        holds is left behind. Elsewhere Dagster's word has to do.
+        """
         fs, folder = self._folder(current)
         root = fs._parent(folder)
         left = (
@@ -67,11 +77,22 @@ class SealedParquetIOManager(dg.ConfigurableIOManager):
         )
         gone = 0
         for run_id in left:
+            if run_id == current:
+                continue
+            if isinstance(fs, LocalFileSystem):
+                gone += remove_unheld(Path(root) / run_id)
+                continue
             run = instance.get_run_by_id(run_id)
-            if run_id != current and (run is None or run.is_finished):
+            if run is None or run.is_finished:
                 self.forget(run_id)
                 gone += 1
         return gone
+
+    def _hold(self, folder: Path) -> None:
+        """Make the run's folder its own as long as this process is at it."""
+        if folder not in self._held:
+            self._held[folder] = lease_new(folder)
+            self.credstore.hold(self._held[folder])
 
     def _key(self) -> bytes:
         return target_subkey(self.credstore.ring(), TargetPurpose.STAGING)

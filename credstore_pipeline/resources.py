@@ -10,8 +10,10 @@ from sqlalchemy.engine import URL
 
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.keys.ring import KeyRing, build_ring
-from credstore_pipeline.deployments import deployment_from
-from credstore_pipeline.settings_reading import read_settings
+from credstore_pipeline.core.lease import Lease
+from credstore_pipeline.core.seeding.plan import Seeding
+from credstore_pipeline.deployments import deployment_from, seeding_from
+from credstore_pipeline.settings_reading import read_seed_settings, read_settings
 
 
 class Credstore(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -41,6 +43,14 @@ class Credstore(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._deployment = deployment_from(read_settings(), self._start_embedded)
         return self._deployment
 
+    def seeding(self) -> Seeding:
+        """What a fresh installation is given; needs no legacy store.
+
+        Raises:
+            SettingsError: Naming every missing or wrong setting at once.
+        """
+        return seeding_from(read_seed_settings(), self._start_embedded)
+
     def ring(self) -> KeyRing:
         """The key ring, derived once a run.
 
@@ -50,6 +60,11 @@ class Credstore(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self._ring is None:
             self._ring = build_ring(self.deployment().keys)
         return self._ring
+
+    def hold(self, lease: Lease | None) -> None:
+        """Keep a folder from being removed by other runs until this one ends."""
+        if lease is not None:
+            self._started.callback(lease.release)
 
     def _start_embedded(self, base: Path | None) -> URL:
         # Imported here: a server of one's own is the exception.

@@ -42,6 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
         _sweep(Path(base).parent)
         Path(base).chmod(0o711)
         os.environ["CREDSTORE_TESTS_SERVER"] = base
+        # Every run writes Dagster's three databases, each with its syncs.
+        if _quick_folder():
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_quick_folder()))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from credstore_pipeline.core.errors import LoadLocked, Superseded, TargetError
+from credstore_pipeline.core.taking import take
 from credstore_pipeline_tests.core.target.ddl import W5FF43A7
 from credstore_pipeline_tests.pipeline.flow import content, flow, in_source, session, source
 from credstore_pipeline_tests.pipeline.launcher import start
@@ -177,6 +178,21 @@ def test_a_load_that_waited_for_a_newer_one_is_superseded_whatever_isolation_the
     assert errors == []
     assert [type(error) for error in more_errors] == [Superseded]
     assert runs(at)[-1] == newer.run_id
+
+
+def test_a_snapshot_that_another_run_still_works_on_is_not_pruned(at):
+    flow(at).load()
+    rename(at, "first")
+    taken = take(flow(at).deployment, flow(at).ring, "works on it")
+    for name in ("second", "third"):
+        rename(at, name)
+        flow(at, backup_keep=1).load()
+    path = taken.snapshot.path
+    assert path.is_file()
+    del taken
+    rename(at, "fourth")
+    flow(at, backup_keep=1).load()
+    assert not path.exists()
 
 
 def await_session(at, run):

@@ -95,7 +95,7 @@ def open_source(path: Path, *, copies: Path, busy_wait_s: float = 10.0) -> Itera
             with _closing(source):
                 yield source
             return
-        with partial_folder(private_folder(copies), "copy") as folder:
+        with partial_folder(private_folder(copies), "copy") as (folder, _):
             try:
                 copy = still_copy(real, folder)
             except Moved:

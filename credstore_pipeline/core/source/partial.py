@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from credstore_pipeline.core.errors import SnapshotNotProven
+from credstore_pipeline.core.lease import remove_unheld
 
 SUFFIX = ".partial"
 MAKE_ROOM = "Make room in CREDSTORE_BACKUP_DIR, or give a folder of your own there."
@@ -46,10 +47,11 @@ def private_folder(path: Path) -> Path:
 
 
 @contextmanager
-def partial_folder(parent: Path, name: str) -> Iterator[Path]:
+def partial_folder(parent: Path, name: str) -> Iterator[tuple[Path, int]]:
     """Give an empty folder of mode 0700 under a partial name; it is removed at the end unless it was published.
 
-    It is locked as long as this process lives, so that `sweep` of another run leaves it alone.
+    It is locked until then, so that `sweep` of another run leaves it alone. Its descriptor, which holds the lock, is
+    given too: a duplicate of it goes on holding what was published.
 
     Raises:
         SnapshotNotProven: If it cannot be made.
@@ -57,7 +59,7 @@ def partial_folder(parent: Path, name: str) -> Iterator[Path]:
     with folder_errors():
         path, descriptor = _locked(parent, name)
     try:
-        yield path
+        yield path, descriptor
     finally:
         shutil.rmtree(path, ignore_errors=True)
         os.close(descriptor)
@@ -80,18 +82,7 @@ def sweep(parent: Path) -> int:
     """Remove partial folders that no living process holds; give how many."""
     swept = 0
     for path in sorted(parent.glob(f"*{SUFFIX}")):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path)
-            swept += 1
-        except OSError:  # held by another run
-            pass
-        finally:
-            os.close(descriptor)
+        swept += remove_unheld(path)
     return swept
 
 

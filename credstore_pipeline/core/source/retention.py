@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from credstore_pipeline.core.lease import remove_unheld
 from credstore_pipeline.core.source.partial import SUFFIX
 from credstore_pipeline.core.source.snapshot import snapshot_path
 
@@ -20,6 +21,8 @@ def snapshot_names(backup_dir: Path) -> list[str]:
 def prune(backup_dir: Path, keep: int, protected: Collection[str]) -> list[str]:
     """Remove the oldest snapshots beyond the newest `keep`, never a protected one; name those that went.
 
+    One that a run still works on stays until a later call.
+
     Args:
         backup_dir: Where they are.
         keep: How many of the newest stay, protected ones among them included.
@@ -27,14 +30,15 @@ def prune(backup_dir: Path, keep: int, protected: Collection[str]) -> list[str]:
     """
     names = snapshot_names(backup_dir)
     old = names[: max(0, len(names) - max(0, keep))]
-    gone = [name for name in old if name not in protected]
-    for name in gone:
-        discard(backup_dir, name)
-    return gone
+    return [
+        name
+        for name in old
+        if name not in protected and remove_unheld(backup_dir / name, backup_dir / f"{name}{SUFFIX}")
+    ]
 
 
 def discard(backup_dir: Path, name: str) -> None:
-    """Remove one snapshot; killed halfway, it leaves a partial folder for the next sweep."""
+    """Remove a snapshot of this run's own; killed halfway, it leaves a partial folder for the next sweep."""
     leaving = backup_dir / f"{name}{SUFFIX}"
     try:
         (backup_dir / name).rename(leaving)

@@ -1,16 +1,18 @@
 """One proven, consistent copy of the source: taken, and proven again later."""
 
 import hashlib
+import os
 import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from credstore_pipeline import __version__
 from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven, SourceError
+from credstore_pipeline.core.lease import Lease, lease_on
 from credstore_pipeline.core.source.connect import SourceConnection, file_uri, open_source
 from credstore_pipeline.core.source.digest import content_digest
 from credstore_pipeline.core.source.inspect import SourceShape, inspect
@@ -38,10 +40,12 @@ class Snapshot:
     Attributes:
         path: The SQLite file; its manifest lies beside it, alone in a folder of the snapshot's name.
         manifest: Its facts.
+        lease: Keeps it from being pruned as long as it is referred to; None if it was removed meanwhile.
     """
 
     path: Path
     manifest: Manifest
+    lease: Lease | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -96,7 +100,7 @@ def take_snapshot(
     sweep(backup_dir)
     began = _utc(clock())
     name = f"{began:%Y%m%dT%H%M%S%f}Z-{re.sub('[^A-Za-z0-9-]', '-', label)}"
-    with partial_folder(backup_dir, name) as folder, ExitStack() as running:
+    with partial_folder(backup_dir, name) as (folder, descriptor), ExitStack() as running:
         copy = folder / STORE_NAME
         with open_source(path, copies=backup_dir, busy_wait_s=busy_wait_s) as source:
             check = _patience(source, writers_blocked_max_s)
@@ -126,7 +130,8 @@ def take_snapshot(
         with folder_errors():
             manifest.write(folder, key)
         publish(folder, backup_dir / name)
-    return Snapshot(snapshot_path(backup_dir, name), manifest)
+        lease = Lease(os.dup(descriptor))
+    return Snapshot(snapshot_path(backup_dir, name), manifest, lease)
 
 
 def prove_snapshot(path: Path, key: bytes, *, own_process_bytes: int = OWN_PROCESS_BYTES) -> Snapshot:
@@ -141,6 +146,7 @@ def prove_snapshot(path: Path, key: bytes, *, own_process_bytes: int = OWN_PROCE
         CouldNotCheck: If the file or its manifest is missing or unreadable, or others may read it.
         SnapshotNotProven: If it is not what was taken.
     """
+    lease = lease_on(path.parent)
     manifest = read_manifest(path.parent, key)
     where = f"snapshot {manifest.name}"
     try:
@@ -157,7 +163,7 @@ def prove_snapshot(path: Path, key: bytes, *, own_process_bytes: int = OWN_PROCE
     if back.digest != manifest.digest:
         raise SnapshotNotProven(where, "its content is not what was taken.", todo="Take a new snapshot.")
     _require_sound(back, "It was so when it was taken")
-    return Snapshot(path, manifest)
+    return Snapshot(path, manifest, lease)
 
 
 def _sha256(path: Path) -> str:

@@ -13,6 +13,8 @@ DRIVER = "postgresql+psycopg2"
 """Named in full: SQLAlchemy takes a bare `postgresql` for another driver."""
 CONNECT_MAX_S = 10
 LOCK_MAX_S = 30
+CLIENT_CHECK_S = 2
+"""How often a server that waits for a lock looks whether we are still there."""
 APPLICATION = "credstore"
 
 
@@ -77,6 +79,8 @@ def settle(connection: sa.Connection, schema: str | None = None, lock_max_s: flo
         # Opening tokens takes its time on our side, while the transaction is open.
         "idle_in_transaction_session_timeout": "0",
         "transaction_timeout": "0",
+        # While it waits for a lock the server would not notice that we are gone, and would keep the load's own lock.
+        "client_connection_check_interval": f"{CLIENT_CHECK_S * 1000}ms",
         "search_path": path,
         "TimeZone": "UTC",
         "DateStyle": "ISO, YMD",
@@ -90,7 +94,10 @@ def settle(connection: sa.Connection, schema: str | None = None, lock_max_s: flo
     # Only what this version of PostgreSQL knows: transaction_timeout came with 17.
     known = sa.table("pg_settings", sa.column("name"), schema="pg_catalog")
     set_local = sa.func.pg_catalog.set_config(known.c.name, names.c.value, sa.true())
-    connection.execute(sa.select(set_local).select_from(names.join(known, known.c.name == names.c.name)))
+    # Elsewhere than on Linux the server may refuse to look for its client.
+    able = sa.or_(names.c.name != "client_connection_check_interval", sa.func.version().like("%linux%"))
+    joined = names.join(known, sa.and_(known.c.name == names.c.name, able))
+    connection.execute(sa.select(set_local).select_from(joined))
 
 
 def quoted(*names: str) -> str:

@@ -66,7 +66,7 @@ def test_a_killed_run_leaves_partial_folders_that_the_next_one_sweeps(tmp_path: 
 
 
 def test_a_partial_folder_of_this_process_is_not_swept_and_then_gone(tmp_path: Path) -> None:
-    with partial_folder(tmp_path, "x") as folder:
+    with partial_folder(tmp_path, "x") as (folder, _):
         (folder / "file").touch()
         assert sweep(tmp_path) == 0
         assert (folder / "file").exists()
