@@ -72,6 +72,7 @@ def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  #
                 context.instance, root_run_id(context.run)
             )
             taken = take(work.deployment, work.ring, work.run_id)
+            credstore.hold(taken.snapshot.lease)
             numbers = taken.numbers
             text = (
                 "Nothing changed since the last load; its snapshot is used again."
