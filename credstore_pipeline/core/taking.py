@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from credstore_pipeline.core.cutover.record import refuse_after_cutover
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven, SourceBusy
@@ -80,6 +81,7 @@ def take(deployment: Deployment, ring: KeyRing, run_id: str) -> Taken:
     """Copy the source and prove the copy; keep none if the last load's snapshot has the same content.
 
     Raises:
+        CutOver: If the store was cut over.
         TargetKeyChanged: If the target is sealed under a key that was not given.
         SourceError: If the source cannot be read.
         SnapshotNotProven: If the copy differs from the source.
@@ -91,7 +93,12 @@ def take(deployment: Deployment, ring: KeyRing, run_id: str) -> Taken:
     def clock() -> datetime:
         return retrying(lambda: _ask(engine, target_now))
 
-    books = retrying(lambda: _ask(engine, lambda connection: open_books(connection, ring)))
+    def look(connection: Connection) -> Books:
+        # The load refuses for itself; asked here, nothing is copied in vain.
+        refuse_after_cutover(connection)
+        return open_books(connection, ring)
+
+    books = retrying(lambda: _ask(engine, look))
     patient = Retrying(
         retry=retry_if_exception_type(SourceBusy),
         stop=stop_after_attempt(BUSY_ATTEMPTS),

@@ -46,8 +46,11 @@ def alone(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
 def rename_store(path: Path, to: Path) -> None:
     """Rename the file with -wal, -shm and -journal, on disk when this returns; to be called while `alone`."""
     for end in _COMPANIONS:
-        if beside(path, end).exists():
-            beside(path, end).rename(beside(to, end))
+        companion = beside(path, end)
+        if companion.exists() and companion.stat().st_size:
+            companion.rename(beside(to, end))
+        else:
+            companion.unlink(missing_ok=True)
     path.rename(to)
     sync_folder(path.parent)
 

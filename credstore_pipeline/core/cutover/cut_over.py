@@ -1,0 +1,227 @@
+"""The cutover: asked, frozen, passed over a last time, proven, recorded; or as if nothing had been."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from credstore_pipeline.core.cutover.archive import ARCHIVED, alone, rename_store
+from credstore_pipeline.core.cutover.freeze import Frozen, frozen
+from credstore_pipeline.core.cutover.record import (
+    record_archive,
+    record_cutover,
+    refuse_after_cutover,
+    standing_cutover,
+)
+from credstore_pipeline.core.deployment import Deployment
+from credstore_pipeline.core.errors import CommitUnknown, CredstoreError, ProofFailed, Refused
+from credstore_pipeline.core.keys.ring import KeyRing
+from credstore_pipeline.core.load.ledger import last_load, open_books
+from credstore_pipeline.core.passing import Passed, proven, run_pass
+from credstore_pipeline.core.target.connect import make_engine, transaction
+from credstore_pipeline.core.target.lock import take_lock
+from credstore_pipeline.core.target.retry import retrying
+from credstore_pipeline.core.waiting import waiting
+
+NOTHING_DONE = "Nothing is frozen, nothing is recorded; both stores go on."
+PASSES_LOOKED_AT = 5
+
+
+@dataclass(frozen=True)
+class CutOverDone:
+    """A cutover that stands.
+
+    Attributes:
+        passed: The final pass.
+        estimated_s: Seconds that were expected.
+        frozen_s: Seconds for which the store's writers had to wait.
+        blocked: Tables whose writes triggers refuse from now on.
+        archived_as: The file's new name, if it was renamed.
+        archive_refused: Why it was not, if it was to be.
+    """
+
+    passed: Passed
+    estimated_s: float
+    frozen_s: float
+    blocked: tuple[str, ...]
+    archived_as: Path | None
+    archive_refused: str
+
+
+def cut_over(
+    deployment: Deployment,
+    ring: KeyRing,
+    run_id: str,
+    *,
+    confirm: str,
+    block_writers: bool = True,
+    archive: bool = False,
+    log: Callable[[str], None],
+) -> CutOverDone:
+    """End the window: from the commit of the record on, PostgreSQL alone counts.
+
+    Args:
+        deployment: Both stores.
+        ring: Their keys.
+        run_id: This run.
+        confirm: The store's path, as the operator typed it.
+        block_writers: Leave triggers in the file that refuse every write.
+        archive: Rename the file afterwards, if nobody has it open.
+        log: Takes a line as each stage ends.
+
+    Raises:
+        Refused: If something stands in the way; names all of it.
+        CutOver: If it was cut over already.
+        CredstoreError: If freezing, the final pass or its proofs fail; nothing is frozen or recorded then.
+    """
+    path = deployment.source.sqlite_path
+    if confirm != str(path):
+        raise Refused(
+            "cutover",
+            "the run config's `confirm` is not the store's path",
+            state=NOTHING_DONE,
+            todo=f"Write confirm: {path}",
+        )
+    engine = make_engine(deployment.target, run_id).execution_options(isolation_level="READ COMMITTED")
+    estimated_s = _require_ready(engine, deployment, ring, run_id, log)
+    began = time.monotonic()
+    try:
+        with frozen(path) as held:
+            log("The store is frozen: a second writer was refused.")
+            passed = run_pass(deployment, ring, run_id, log=log)
+            blocked = _end(engine, deployment, ring, run_id, passed, held, block_writers=block_writers)
+    except CredstoreError as error:
+        if error.state == _RECORDED:
+            raise
+        raise type(error)(error.where, error.wrong, state=NOTHING_DONE, todo=error.todo) from None
+    frozen_s = time.monotonic() - began
+    log(f"Cut over after {frozen_s:.1f} s; writes of old containers are {'refused' if blocked else 'not refused'}.")
+    archived_as, refused = _archived(engine, path, run_id) if archive else (None, "")
+    return CutOverDone(passed, estimated_s, frozen_s, tuple(blocked), archived_as, refused)
+
+
+_RECORDED = "The cutover is recorded and stands; the triggers in the file may be missing."
+
+
+def _require_ready(
+    engine: Engine, deployment: Deployment, ring: KeyRing, run_id: str, log: Callable[[str], None]
+) -> float:
+    """Let pass when nothing stands in the way, and give the seconds that the freeze is expected to take."""
+
+    def look(connection: Connection) -> tuple[bool, list[str], float]:
+        refuse_after_cutover(connection)
+        if open_books(connection, ring).last is None:
+            return False, [], 0.0
+        return True, waiting(connection).refusals(deployment.policies), _pass_s(connection)
+
+    def ask() -> tuple[bool, list[str], float]:
+        with transaction(engine, "cutover") as connection:
+            return look(connection)
+
+    loaded, refusals, pass_s = retrying(ask)
+    if not loaded:
+        raise Refused(
+            "cutover", "nothing was loaded yet", state=NOTHING_DONE, todo="Launch `migrate`, then `resync` for a while."
+        )
+    began = time.monotonic()
+    try:
+        proven(deployment, ring, run_id)
+    except ProofFailed as error:
+        refusals.append(f"the proofs do not hold now: {error.wrong.rstrip()}")
+    estimated_s = pass_s + time.monotonic() - began
+    allowed_s = deployment.policies.max_downtime_s
+    log(f"The final pass is expected to take {estimated_s:.1f} s of the {allowed_s:g} s allowed.")
+    if estimated_s > allowed_s:
+        refusals.append(
+            f"the final pass is expected to take {estimated_s:.1f} s, {allowed_s:g} s are allowed "
+            "(CREDSTORE_MAX_DOWNTIME_S)"
+        )
+    if refusals:
+        raise _refused(refusals)
+    return estimated_s
+
+
+def _pass_s(connection: Connection) -> float:
+    """Seconds that earlier passes took without their final proofs: the longest of the last re-syncs, or the load."""
+    seconds = connection.exec_driver_sql(
+        "SELECT kind, extract(epoch FROM finished_at - snapshot_began_at)::float FROM credstore_sync.runs "
+        "WHERE kind IN ('initial', 'resync') AND finished_at IS NOT NULL ORDER BY finished_at DESC "
+        f"LIMIT {PASSES_LOOKED_AT}"
+    ).all()
+    later = [took for kind, took in seconds if kind == "resync"]
+    return max(later or [took for _, took in seconds], default=0.0)
+
+
+def _refused(refusals: list[str]) -> Refused:
+    lines = "\n".join(f"  {line}" for line in refusals)
+    return Refused(
+        "cutover", f"{len(refusals)} things stand in the way:\n{lines}\n", state=NOTHING_DONE, todo="Launch again then."
+    )
+
+
+def _end(
+    engine: Engine,
+    deployment: Deployment,
+    ring: KeyRing,
+    run_id: str,
+    passed: Passed,
+    held: Frozen,
+    *,
+    block_writers: bool,
+) -> list[str]:
+    """Install the triggers and record the cutover; both or neither."""
+    blocked: list[str] = []
+    try:
+        with transaction(engine, "cutover", deployment.target.schema) as connection:
+            take_lock(connection, deployment.target.schema, deployment.policies.lock_wait_s)
+            refuse_after_cutover(connection)
+            last = last_load(connection)
+            if last is None or last.run_id != run_id:
+                raise Refused("cutover", "another run loaded meanwhile", todo="Launch again.")
+            # The final pass may have met what did not wait before.
+            refusals = waiting(connection).refusals(deployment.policies)
+            if refusals:
+                raise _refused(refusals)
+            if block_writers:
+                blocked = held.block_writers()
+            record_cutover(
+                connection,
+                run_id=run_id,
+                source_path=str(deployment.source.sqlite_path),
+                snapshot_name=passed.taken.name,
+                source_digest=passed.taken.digest,
+                writers_blocked=block_writers,
+            )
+    except CommitUnknown:
+        if not retrying(lambda: _is_recorded(engine, run_id)):
+            raise
+    if block_writers:
+        try:
+            held.keep()
+        except CredstoreError as error:
+            raise type(error)(error.where, error.wrong, state=_RECORDED, todo=error.todo) from None
+    return blocked
+
+
+def _is_recorded(engine: Engine, run_id: str) -> bool:
+    with transaction(engine, "cutover") as connection:
+        standing = standing_cutover(connection)
+        return standing is not None and standing.run_id == run_id
+
+
+def _archived(engine: Engine, path: Path, run_id: str) -> tuple[Path | None, str]:
+    """Rename the file if nobody has it; the cutover stands either way."""
+    real = path.resolve()
+    to = real.with_name(f"{real.name}{ARCHIVED}{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    try:
+        with alone(real):
+            # Recorded first: a name that is not there yet is found out, a file under an unknown name is not.
+            with transaction(engine, "cutover") as connection:
+                record_archive(connection, run_id, str(to))
+            rename_store(real, to)
+    except CredstoreError as error:
+        return None, str(error)
+    return to, ""

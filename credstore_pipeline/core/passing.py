@@ -1,0 +1,130 @@
+"""One whole pass without Dagster: take, extract, judge, validate, the gates, load, prove."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from credstore_pipeline.core.deployment import Deployment
+from credstore_pipeline.core.errors import ProofFailed
+from credstore_pipeline.core.frames import TABLES, Frame
+from credstore_pipeline.core.judging import data_key_of, judge
+from credstore_pipeline.core.keys.ring import KeyRing
+from credstore_pipeline.core.load.transaction import Cargo, Loaded, load
+from credstore_pipeline.core.preflight import look_at_target
+from credstore_pipeline.core.proofs.prove import prove
+from credstore_pipeline.core.source.extract import extract
+from credstore_pipeline.core.source.snapshot import snapshot_path
+from credstore_pipeline.core.taking import Taken, snapshot_ref, snapshot_shape, take
+from credstore_pipeline.core.validation.gates import Verdict, refusal, require_gates
+from credstore_pipeline.core.validation.validate import Validated, validate
+
+STANDS = "What was loaded stands as it is."
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A pass that ended well.
+
+    Attributes:
+        taken: The snapshot.
+        validated: What validation found.
+        loaded: What the load did.
+        verdicts: The final proofs; none that matters is red.
+    """
+
+    taken: Taken
+    validated: Validated
+    loaded: Loaded
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the load did, as figures by table and kind."""
+        return {
+            f"{table}_{what}": count for table, counts in self.loaded.counts.items() for what, count in counts.items()
+        }
+
+
+def run_pass(
+    deployment: Deployment,
+    ring: KeyRing,
+    run_id: str,
+    *,
+    log: Callable[[str], None] = _silent,
+    proofs: bool = True,
+) -> Passed:
+    """Do what the job does, in one call.
+
+    Args:
+        deployment: From where to where.
+        ring: Its keys.
+        run_id: This run.
+        log: Takes a line as each stage ends.
+        proofs: Whether the final proofs follow the load's own.
+
+    Raises:
+        QuarantineRefused: If a gate is red; the target is unchanged.
+        ProofFailed: If a final proof is red; what was loaded stands.
+        CredstoreError: Whatever a stage refuses.
+    """
+    taken = take(deployment, ring, run_id)
+    log("The last load's snapshot still is the source." if taken.reused else f"Snapshot {taken.name} was taken.")
+    snapshot = Frame({"rows": pa.table({})}, taken.notes)
+    validated = validated_rows(deployment, ring, run_id, snapshot)
+    for gate in (validated.accounted, validated.allowed):
+        if not gate.passed:
+            raise refusal(gate)
+    log(f"{validated.allowed.text} {validated.accounted.text}")
+    require_gates(validated.quarantine, deployment.policies)
+    loaded = load(deployment, ring, run_id, cargo_of(validated, snapshot, ring), log=log)
+    verdicts = proven(deployment, ring, run_id) if proofs else {}
+    if verdicts:
+        log(f"{len(verdicts)} final proofs were made from both sides read anew.")
+    return Passed(taken, validated, loaded, verdicts)
+
+
+def proven(deployment: Deployment, ring: KeyRing, run_id: str) -> dict[str, Verdict]:
+    """Make the final proofs; writes nothing.
+
+    Raises:
+        ProofFailed: Naming those that are red.
+    """
+    verdicts = prove(deployment, ring, run_id)
+    red = [f"  {name}: {found.text}" for name, found in verdicts.items() if found.fatal and not found.passed]
+    if red:
+        raise ProofFailed(
+            "proofs",
+            f"{len(red)} final proofs are red:\n" + "\n".join(red) + "\n",
+            state=STANDS,
+            todo="Look at the job `verify`; mend what it names.",
+        )
+    return verdicts
+
+
+def cargo_of(validated: Validated, snapshot: Frame, ring: KeyRing) -> Cargo:
+    """Pack what was validated for the load."""
+    wrapped, data_key = data_key_of(validated.frames["credentials"], ring)
+    return Cargo(
+        rows={table: frame.rows for table, frame in validated.frames.items()},
+        repairs=pa.concat_tables([frame.tables["repairs"] for frame in validated.frames.values()]),
+        tag_map=validated.frames["tags"].tables["tag_map"],
+        quarantine=validated.quarantine.rows,
+        snapshot=snapshot_ref(snapshot),
+        wrapped_data_key=wrapped,
+        data_key=data_key,
+    )
+
+
+def validated_rows(deployment: Deployment, ring: KeyRing, run_id: str, snapshot: Frame) -> Validated:
+    """Everything from the snapshot's file to validated rows."""
+    path = snapshot_path(deployment.places.backup_dir, snapshot_ref(snapshot).name)
+    extracted = {table: extract(path, table, snapshot_shape(snapshot)) for table in TABLES}
+    rows = {table: frame.rows for table, frame in extracted.items()}
+    look = look_at_target(deployment, ring, run_id, rows)
+    judged = judge(extracted["credentials"], ring, look.wrapped_data_key, deployment.policies)
+    return validate(deployment, ring, run_id, snapshot, extracted, judged)

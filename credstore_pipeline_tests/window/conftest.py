@@ -1,0 +1,54 @@
+"""Labs at the end of a window: loaded, and cut over."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from credstore_pipeline.core.cutover.cut_over import CutOverDone, cut_over
+from credstore_pipeline.core.deployment import Target
+from credstore_pipeline_tests.lab import Lab, make_lab
+from credstore_pipeline_tests.pipeline.flow import already, flow
+
+
+def end(at: Lab, **how: object) -> CutOverDone:
+    """Cut the lab over."""
+    run = flow(at)
+    told = {"confirm": str(at.store.path), "log": run.log.append, **how}
+    return cut_over(run.deployment, run.ring, run.run_id, **told)
+
+
+def _load(at: Lab) -> None:
+    flow(at).load()
+
+
+def _cut_over(at: Lab) -> None:
+    flow(at).load()
+    end(at)
+
+
+@pytest.fixture
+def loaded(administrator: sa.Engine, database: Target, tmp_path: Path) -> Callable[..., Lab]:
+    """A lab after its initial load: `loaded("web")`."""
+
+    def make(flavour: str = "web") -> Lab:
+        return already(f"window_{flavour}", flavour, _load, administrator, database, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def ended(administrator: sa.Engine, database: Target, tmp_path: Path) -> Callable[..., Lab]:
+    """A lab that was cut over, with writers blocked."""
+
+    def make(flavour: str = "web") -> Lab:
+        return already(f"ended_{flavour}", flavour, _cut_over, administrator, database, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def lab(tmp_path: Path, database: Target) -> Callable[..., Lab]:
+    """A lab on which nothing was done."""
+    return lambda flavour: make_lab(tmp_path, database, flavour)

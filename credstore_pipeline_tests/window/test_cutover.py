@@ -1,0 +1,211 @@
+"""The cutover: what it refuses, what it leaves behind, and that a failed one leaves nothing."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+from credstore_pipeline.core.cutover.freeze import frozen
+from credstore_pipeline.core.cutover.record import standing_cutover
+from credstore_pipeline.core.cutover.triggers import MESSAGE, triggers
+from credstore_pipeline.core.errors import CredstoreError, CutOver, LoadLocked, Refused, SourceError
+from credstore_pipeline.core.target.connect import make_engine, transaction
+from credstore_pipeline.core.target.lock import take_lock
+from credstore_pipeline_tests.pipeline.flow import content, flow, session, source
+from credstore_pipeline_tests.window.conftest import end
+
+ADD = "INSERT INTO tags (id, name) VALUES ('written late', 'written late')"
+
+
+def standing(at):
+    with transaction(make_engine(at.database, "a test"), "a test") as connection:
+        return standing_cutover(connection)
+
+
+def triggers_of(at):
+    with source(at) as connection:
+        return triggers(connection)
+
+
+def as_before(at):
+    """Nothing is recorded, no trigger stands, and the store takes writes."""
+    assert standing(at) is None
+    assert triggers_of(at) == []
+    with source(at) as connection:
+        connection.execute(ADD)
+        connection.rollback()
+
+
+def test_a_cutover_takes_the_last_change_over_blocks_writers_and_is_recorded(loaded):
+    at = loaded()
+    with source(at) as connection:
+        connection.execute("UPDATE credentials SET description = 'changed last' WHERE rowid = 1")
+    done = end(at)
+    assert {row.get("description") for row in content(at).values()} >= {"changed last"}
+    assert done.blocked == ("credential_tags", "credentials", "tags")
+    assert standing(at).source_path == str(at.store.path)
+    for statement in (ADD, "UPDATE credentials SET name = 'x'", "DELETE FROM credential_tags"):
+        with pytest.raises(sqlite3.IntegrityError, match=MESSAGE), source(at) as connection:
+            connection.execute(statement)
+
+
+def test_without_block_writers_old_containers_can_still_write(loaded):
+    at = loaded()
+    assert end(at, block_writers=False).blocked == ()
+    with source(at) as connection:
+        connection.execute(ADD)
+
+
+def test_after_a_cutover_no_load_is_made_by_whoever_launches_it(ended):
+    at = ended()
+    before = at.state()
+    with pytest.raises(CutOver, match="PostgreSQL alone counts"):
+        flow(at).snapshot()
+    at.sql("UPDATE credstore_sync.cutover SET cleared_at = now()")
+    run = flow(at)
+    cargo = run.cargo()
+    at.sql("UPDATE credstore_sync.cutover SET cleared_at = NULL")
+    with pytest.raises(CutOver):
+        run.load(cargo)
+    assert at.state() == before
+    with pytest.raises(CutOver):
+        end(at)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"confirm": "/another/path"}, "is not the store's path"),
+        ({"max_downtime_s": 0.001}, "CREDSTORE_MAX_DOWNTIME_S"),
+    ],
+)
+def test_a_cutover_that_is_not_confirmed_or_would_take_too_long_is_refused(loaded, how, said):
+    at = loaded()
+    policies = {name: how.pop(name) for name in list(how) if name != "confirm"}
+    with pytest.raises(Refused, match=said):
+        _end_with(at, policies, **how)
+    as_before(at)
+
+
+def _end_with(at, policies, **how):
+    from credstore_pipeline.core.cutover.cut_over import cut_over
+
+    run = flow(at, **policies)
+    return cut_over(
+        run.deployment, run.ring, run.run_id, log=run.log.append, **{"confirm": str(at.store.path), **how}
+    )
+
+
+def test_a_cutover_before_anything_was_loaded_is_refused(lab):
+    at = lab("web")
+    with pytest.raises(Refused, match="nothing was loaded yet"):
+        end(at)
+    as_before(at)
+
+
+def test_conflicts_quarantine_and_red_proofs_are_named_together(loaded):
+    at = loaded("dirty")
+    at.sql(
+        "INSERT INTO credstore_sync.conflicts (source_table, row_id, column_name, kind, policy, outcome, first_run, "
+        "seen_at) VALUES ('tags', 'x', 'name', 'both_changed', 'manual', 'waiting', 'r', now())"
+    )
+    at.sql("DELETE FROM credstore_sync.row_state WHERE source_table = 'credentials'")
+    with pytest.raises(Refused) as refused:
+        _end_with(at, {"max_quarantined": 0, "max_quarantined_links": 0})
+    for part in ("1 conflicts wait", "credentials are in quarantine, 0 allowed", "the proofs do not hold now"):
+        assert part in str(refused.value)
+    as_before(at)
+
+
+def test_what_fails_under_the_freeze_leaves_no_trigger_no_record_and_no_lock(loaded):
+    """A row that no key opens turns up in the final pass."""
+    at = loaded()
+    with source(at) as connection:
+        connection.execute("UPDATE credentials SET password = ? WHERE rowid = 1", (_shut(),))
+    with pytest.raises(CredstoreError, match="Nothing is frozen"):
+        _end_with(at, {"max_quarantined": 0})
+    as_before(at)
+
+
+def _shut():
+    from credstore_pipeline_tests.pipeline.flow import sealed
+
+    return sealed("x", "a key that nobody gave")
+
+
+def test_a_lock_that_is_not_given_leaves_the_store_as_it_was(loaded):
+    at = loaded()
+    with session(at.database) as connection:
+        take_lock(connection, "public", 0)
+        with pytest.raises(LoadLocked, match="Nothing is frozen"):
+            end(at)
+    as_before(at)
+
+
+def test_a_frozen_store_is_read_and_not_written(loaded):
+    at = loaded()
+    with frozen(at.store.path), closing(sqlite3.connect(at.store.path, timeout=0)) as other:
+        assert other.execute("SELECT count(*) FROM credentials").fetchone()[0]
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            other.execute(ADD)
+    as_before(at)
+
+
+def test_a_folder_that_cannot_be_written_is_named(loaded, monkeypatch):
+    at = loaded()
+    at.store.path.chmod(0o400)
+    monkeypatch.setattr(os, "access", lambda place, mode: place != at.store.path)
+    with pytest.raises(SourceError, match=r"store\.db is mounted or set read-only"), frozen(at.store.path):
+        pass
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from credstore_pipeline.core.cutover.freeze import frozen
+with frozen(Path(sys.argv[1])) as held:
+    held.block_writers()
+    print("blocked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_run_that_is_killed_between_triggers_and_record_leaves_neither(loaded):
+    at = loaded()
+    run = subprocess.Popen([sys.executable, "-c", HOLD, str(at.store.path)], stdout=subprocess.PIPE, text=True)
+    assert run.stdout.readline() == "blocked\n"
+    assert len(triggers_of(at)) == 9
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    deadline = time.monotonic() + 10
+    while triggers_of(at) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    as_before(at)
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_archive_renames_the_file_and_the_store_is_found_again(loaded, mode):
+    at = loaded()
+    with source(at) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+    done = end(at, archive=True)
+    assert done.archived_as.is_file()
+    assert sorted(place.name for place in at.store.path.parent.glob("store.db*")) == [done.archived_as.name]
+    assert standing(at).place == str(done.archived_as)
+
+
+def test_archive_is_not_made_while_somebody_has_the_wal_file_open(loaded):
+    at = loaded()
+    with closing(sqlite3.connect(at.store.path)) as other:
+        other.execute("PRAGMA journal_mode = wal")
+        other.execute("SELECT count(*) FROM tags").fetchone()
+        done = end(at, archive=True)
+    assert done.archived_as is None
+    assert "holds it locked" in done.archive_refused
+    assert at.store.path.is_file()
+    assert standing(at)
