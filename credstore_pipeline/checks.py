@@ -4,7 +4,7 @@ import dagster as dg
 
 from credstore_pipeline.assets.load import POSTGRES
 from credstore_pipeline.assets.stage import stage
-from credstore_pipeline.assets.tables import as_check
+from credstore_pipeline.assets.tables import as_check, as_proofs
 from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.proofs.prove import CLAIMS, prove
 from credstore_pipeline.core.report import Part
@@ -32,16 +32,8 @@ def proofs(context: dg.AssetCheckExecutionContext, credstore: Credstore):  # noq
         numbers = {
             f"{name}.{figure}": value for name, verdict in verdicts.items() for figure, value in verdict.numbers.items()
         }
-        table = [
-            {
-                "proof": name,
-                "holds": "yes" if verdict.passed else "no" if verdict.fatal else "note",
-                "found": verdict.text,
-            }
-            for name, verdict in verdicts.items()
-        ]
         text = f"{len(failed)} proofs failed: {', '.join(failed)}." if failed else "Every proof holds."
-        work.report.add(Part(work.name, "failed" if failed else "done", text, numbers, {"Proofs": table}))
+        work.report.add(Part(work.name, "failed" if failed else "done", text, numbers, {"Proofs": as_proofs(verdicts)}))
     for name, verdict in verdicts.items():
         if not verdict.passed:
             context.log.log(40 if verdict.fatal else 30, "%s: %s", name, verdict.text)

@@ -10,7 +10,9 @@ from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.judging import judge
 from credstore_pipeline.core.preflight import look_at_target, secrets_verdict
 from credstore_pipeline.core.progress import Progress
+from credstore_pipeline.core.published import published_rows, published_verdict
 from credstore_pipeline.core.report import Part
+from credstore_pipeline.core.validation.gates import LISTED
 from credstore_pipeline.resources import Credstore
 
 CENSUS = dg.AssetKey(["preflight", "census"])
@@ -28,7 +30,13 @@ CENSUS = dg.AssetKey(["preflight", "census"])
             blocking=True,
             description="Every stored password was opened by a key of the ring, or its row is named with the reason "
             "why it was not.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            "no_published_default_passwords",
+            asset=CENSUS,
+            description="No password is one of those that the application's setup script puts in and that everyone "
+            "can know; whoever has one is named by id.",
+        ),
     ],
 )
 def preflight_census(  # noqa: ANN201
@@ -44,6 +52,8 @@ def preflight_census(  # noqa: ANN201
         progress = Progress("Opening and sealing passwords", credentials.rows.num_rows, context.log.info)
         judged = judge(credentials, work.ring, target.wrapped_data_key, work.deployment.policies, progress)
         counted, table = census(judged.rows), census_of(judged)
+        published = published_rows(credentials.rows, judged.rows)
+        known_to_all = published_verdict(published)
         ends_here = _VALIDATED not in context.job_def.asset_layer.selected_asset_keys
         verdict = secrets_verdict(
             credentials.rows, judged.rows, work.deployment.policies, work.ring, ends_here=ends_here
@@ -54,7 +64,11 @@ def preflight_census(  # noqa: ANN201
                 "done" if verdict.passed else "refused" if verdict.fatal else "warning",
                 verdict.text,
                 {**counted, **target.numbers},
-                {"Census": table, "Target": target.findings},
+                {
+                    "Census": table,
+                    "Target": target.findings,
+                    **({"Published default passwords": published[:LISTED]} if published else {}),
+                },
             )
         )
     context.log.info("Census: %s", table)
@@ -70,6 +84,9 @@ def preflight_census(  # noqa: ANN201
             **target.numbers,
         },
     )
+    yield as_check(known_to_all, "no_published_default_passwords", CENSUS)
+    if not known_to_all.passed:
+        context.log.warning(known_to_all.text)
     yield as_check(verdict, "every_secret_opens", CENSUS)
     if not verdict.passed:
         context.log.log(40 if verdict.fatal else 30, verdict.text)

@@ -24,6 +24,7 @@ def report_migration(context: dg.AssetExecutionContext, credstore: Credstore) ->
         SealedParquetIOManager(credstore=credstore).forget(work.run_id)
     return dg.MaterializeResult(
         metadata={
+            "page": dg.MetadataValue.url(work.report.html_path.as_uri()),
             "report": dg.MetadataValue.path(str(work.report.markdown_path)),
             "report_json": dg.MetadataValue.path(str(work.report.json_path)),
             "summary": dg.MetadataValue.md(work.report.markdown_path.read_text(encoding="utf-8")),

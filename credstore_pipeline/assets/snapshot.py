@@ -6,12 +6,14 @@ import dagster as dg
 import pyarrow as pa
 
 from credstore_pipeline.assets.stage import stage
+from credstore_pipeline.assets.tables import as_proofs
 from credstore_pipeline.boundary import told
 from credstore_pipeline.core.errors import ShapeRefused, SnapshotNotProven
 from credstore_pipeline.core.frames import Frame
 from credstore_pipeline.core.report import Part
 from credstore_pipeline.core.source.observe import observe
 from credstore_pipeline.core.taking import take
+from credstore_pipeline.core.validation.gates import Verdict
 from credstore_pipeline.io_manager import SealedParquetIOManager, root_run_id
 from credstore_pipeline.resources import Credstore
 
@@ -79,7 +81,14 @@ def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  #
                 if taken.reused
                 else f"Snapshot {taken.name} ({taken.flavour}) was read back and equals the source."
             )
-            work.report.add(Part(work.name, "done", text, numbers))
+            left_in_place = ", ".join(taken.other_tables) or "no other tables"
+            verdicts = {
+                "schema_is_known": Verdict(True, f"Flavour {taken.flavour}. Left in place: {left_in_place}."),
+                "snapshot_matches_source": Verdict(
+                    True, f"{numbers['rows']} rows, digest and integrity as read from the source."
+                ),
+            }
+            work.report.add(Part(work.name, "done", text, numbers, {"Gates": as_proofs(verdicts)}))
     except dg.Failure as failure:
         red = [name for name, (error, _) in CHECKS.items() if failure.metadata["kind"].value == error]
         for name in red:
@@ -99,14 +108,11 @@ def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  #
             **numbers,
             "dagster/row_count": numbers["rows"],
             "flavour": taken.flavour,
-            "left_in_place": ", ".join(taken.other_tables) or "no other tables",
+            "left_in_place": left_in_place,
             "snapshot": dg.MetadataValue.text(taken.name),
         },
     )
-    left_in_place = ", ".join(taken.other_tables) or "no other tables"
-    found = {
-        "schema_is_known": f"Flavour {taken.flavour}. Left in place: {left_in_place}.",
-        "snapshot_matches_source": f"{numbers['rows']} rows, digest and integrity as read from the source.",
-    }
-    for name, text in found.items():
-        yield dg.AssetCheckResult(passed=True, check_name=name, description=text, metadata={"rows": numbers["rows"]})
+    for name, verdict in verdicts.items():
+        yield dg.AssetCheckResult(
+            passed=True, check_name=name, description=verdict.text, metadata={"rows": numbers["rows"]}
+        )

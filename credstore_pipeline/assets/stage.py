@@ -1,5 +1,6 @@
 """What every stage does around its one call into the core: names the run, tells failures, writes its report part."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ from credstore_pipeline.boundary import told, unforeseen
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import UNCHANGED, CredstoreError
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.report import Part, RunReport
+from credstore_pipeline.core.report import Part, RunReport, overall
 from credstore_pipeline.io_manager import root_run_id
 from credstore_pipeline.resources import Credstore
 
@@ -22,13 +23,25 @@ class Stage:
         run_id: The run (of a retry: the run that it retries).
         deployment: Where from, where to, which policies.
         ring: The key ring.
+        began: When the stage began, in seconds, monotonic.
         report: The run's report.
     """
 
-    def __init__(self, name: str, run_id: str, deployment: Deployment, ring: KeyRing) -> None:
-        """Open the run's report."""
+    def __init__(self, name: str, run_id: str, deployment: Deployment, ring: KeyRing, began: float) -> None:
+        """Open the run's report; `began` is when the stage did, by `time.monotonic`."""
         self.name, self.run_id, self.deployment, self.ring = name, run_id, deployment, ring
-        self.report = RunReport(deployment.places.report_dir, run_id)
+        self.began = began
+        self.report = RunReport(deployment.places.report_dir, run_id, began)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the stage began."""
+        return round(time.monotonic() - self.began, 3)
+
+    def speed(self, rows: int) -> dict[str, float]:
+        """Seconds so far, and rows a second, as numbers that the UI plots."""
+        seconds = self.seconds
+        return {"seconds": seconds, "rows_per_s": round(rows / max(seconds, 0.001), 1)}
 
 
 @contextmanager
@@ -39,8 +52,9 @@ def stage(
     state: str = UNCHANGED,
 ) -> Iterator[Stage]:
     """Run a stage's work; a failure is told in the run's log and in its report, without values."""
+    began = time.monotonic()
     with told(name, state):
-        work = Stage(name, root_run_id(context.run), credstore.deployment(), credstore.ring())
+        work = Stage(name, root_run_id(context.run), credstore.deployment(), credstore.ring(), began)
         try:
             yield work
         except CredstoreError as error:
@@ -49,3 +63,25 @@ def stage(
         except Exception as error:  # its text may quote a value: only its type and place are kept
             work.report.add(Part(name, "failed", unforeseen(name, error, state)))
             raise
+        finally:
+            if _nothing_follows(context) or overall(work.report.parts()) in ("refused", "failed"):
+                _show(context, work.report)
+
+
+def _nothing_follows(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> bool:
+    """Whether no other step of this run waits for this one."""
+    own = context.op_execution_context.op.name
+    inputs = [found for needs in context.job_def.dependencies.values() for found in needs.values()]
+    return not any(before.node == own for found in inputs for before in found.get_node_dependencies())
+
+
+def _show(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, report: RunReport) -> None:
+    # Imported here: drawing takes as long to import as a small store to migrate, and only the last step draws.
+    from credstore_pipeline.report.page import write_page
+
+    try:
+        write_page(report)
+    except Exception as error:  # a page that cannot be drawn must not hide how the run ended
+        context.log.warning(
+            "report.html was not written: %s. report.json and report.md are there.", type(error).__name__
+        )

@@ -1,5 +1,6 @@
 """Small tables and verdicts as Dagster metadata."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -30,3 +31,15 @@ def as_check(verdict: Verdict, name: str, asset: dg.AssetKey) -> dg.AssetCheckRe
         description=verdict.text,
         metadata=dict(verdict.numbers),
     )
+
+
+def as_proofs(verdicts: Mapping[str, Verdict]) -> list[dict[str, str]]:
+    """Checks with their verdicts, as a table of the report."""
+    return [
+        {
+            "proof": name,
+            "holds": "yes" if verdict.passed else "no" if verdict.fatal else "note",
+            "found": verdict.text,
+        }
+        for name, verdict in verdicts.items()
+    ]

@@ -6,7 +6,7 @@ from credstore_pipeline.assets.extract import EXTRACTED
 from credstore_pipeline.assets.preflight import CENSUS
 from credstore_pipeline.assets.snapshot import SNAPSHOT
 from credstore_pipeline.assets.stage import stage
-from credstore_pipeline.assets.tables import as_check, as_table
+from credstore_pipeline.assets.tables import as_check, as_proofs, as_table
 from credstore_pipeline.boundary import told
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.report import Part
@@ -90,6 +90,8 @@ def validated(  # noqa: ANN201
                     "Repairs by rule": result.repairs_by_rule,
                     "Tags mapped": result.mapped_tags,
                     "Tags that differ in the target": result.tags_that_differ,
+                    "Quarantined rows": result.quarantined_rows,
+                    "Gates": as_proofs(gates),
                 },
             )
         )

@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+import time
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,7 @@ class Part:
         numbers: Figures.
         tables: Small tables by title; rows as dictionaries.
         at: When the stage ended, UTC, ISO 8601.
+        seconds: How long the stage took; the report fills it in.
     """
 
     stage: str
@@ -29,15 +31,23 @@ class Part:
     numbers: dict[str, int | float] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    seconds: float = 0.0
 
 
 class RunReport:
     """`<report_dir>/<run id>/report.json` and `report.md`, whole after every part."""
 
-    def __init__(self, report_dir: Path, run_id: str) -> None:
-        """Name the run's folder; nothing is written yet."""
+    def __init__(self, report_dir: Path, run_id: str, began: float | None = None) -> None:
+        """Name the run's folder; nothing is written yet.
+
+        Args:
+            report_dir: Where the reports of all runs are.
+            run_id: This run.
+            began: When the stage began, by `time.monotonic`; now by default.
+        """
         self.folder = report_dir / run_id
         self.run_id = run_id
+        self._began = time.monotonic() if began is None else began
 
     @property
     def json_path(self) -> Path:
@@ -49,10 +59,16 @@ class RunReport:
         """The report to read."""
         return self.folder / "report.md"
 
+    @property
+    def html_path(self) -> Path:
+        """The report to look at; written when the run's last stage is over."""
+        return self.folder / "report.html"
+
     def add(self, part: Part) -> None:
         """Append a part, replacing an earlier one of the same stage, and write the report anew."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        parts = [*(known for known in self.parts() if known.stage != part.stage), part]
+        timed = replace(part, seconds=part.seconds or round(time.monotonic() - self._began, 3))
+        parts = [*(known for known in self.parts() if known.stage != part.stage), timed]
         outcome = overall(parts)
         whole = {"run_id": self.run_id, "outcome": outcome, "parts": [asdict(known) for known in parts]}
         _replace(self.json_path, json.dumps(whole, indent=1, ensure_ascii=False))
@@ -63,6 +79,11 @@ class RunReport:
         if not self.json_path.exists():
             return []
         return [Part(**part) for part in json.loads(self.json_path.read_text(encoding="utf-8"))["parts"]]
+
+
+    def write_html(self, page: str) -> None:
+        """Put the finished page beside the other two; only the owner may read it."""
+        _replace(self.html_path, page)
 
 
 def overall(parts: list[Part]) -> str:

@@ -1,0 +1,59 @@
+"""The run in one sentence."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from credstore_pipeline.report.told import Told
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a reader must know if they read nothing else.
+
+    Attributes:
+        mood: Colours and words alike tell it.
+        word: The run in a word or two.
+        sentence: The run in one sentence.
+    """
+
+    mood: Literal["good", "note", "bad"]
+    word: str
+    sentence: str
+
+
+def outcome(told: Told) -> Outcome:
+    """Say how the run ended, with the counts that matter."""
+    stopped = told.stopped
+    if stopped:
+        first = stopped.text.splitlines()[0] if stopped.text else ""
+        word = "Refused" if stopped.outcome == "refused" else "Failed"
+        return Outcome("bad", word, f"The run ended at {stopped.stage}. {first}")
+    if told.part("report/migration"):
+        return _migrated(told)
+    if told.part("proofs"):
+        compared = told.total("proofs", ("secrets_match_source.compared",))
+        return Outcome("good", "Verified", f"Every proof holds; {compared:,} passwords were opened on both sides.")
+    if told.part("preflight/census"):
+        opened, rows = (told.total("preflight/census", (name,)) for name in ("opened", "rows"))
+        mood: Literal["good", "note"] = "good" if opened == rows else "note"
+        return Outcome(mood, "Looked at", f"{opened:,} of {rows:,} passwords open. Nothing was written.")
+    return Outcome("note", "Unfinished", "The run has not come to its end.")
+
+
+def _migrated(told: Told) -> Outcome:
+    rows = told.total("validated", ("credentials_extracted",))
+    there = told.total("proofs", ("row_counts_match.credentials_in_target",))
+    behind = told.total("validated", ("quarantined_credentials", "quarantined_links", "quarantined_following"))
+    written = told.total(
+        "postgres", (f"{table}_{what}" for table in ("tags", "credentials", "credential_tags") for what in _WRITTEN)
+    )
+    did = f"{written:,} rows were written" if written else "There was nothing to write"
+    left = f"; {behind:,} rows stay behind, sealed, in quarantine" if behind else "; nothing stays behind"
+    return Outcome(
+        "note" if behind else "good",
+        "Migrated and proven",
+        f"{did}. Of {rows:,} credentials in SQLite, {there:,} are in PostgreSQL and proven{left}.",
+    )
+
+
+_WRITTEN = ("inserted", "updated", "merged", "deleted")
