@@ -3,7 +3,7 @@
 import dagster as dg
 
 from credstore_pipeline import checks, jobs
-from credstore_pipeline.assets import extract, load, preflight, report, snapshot, validate
+from credstore_pipeline.assets import extract, load, preflight, report, seed, snapshot, validate
 from credstore_pipeline.io_manager import SealedParquetIOManager
 from credstore_pipeline.resources import Credstore
 
@@ -18,9 +18,11 @@ defs = dg.Definitions(
         validate.validated,
         load.postgres,
         report.report_migration,
+        seed.seed_default_tags,
+        seed.seed_default_credentials,
     ],
     asset_checks=[checks.proofs],
-    jobs=[jobs.migrate, jobs.preflight, jobs.verify],
+    jobs=[jobs.migrate, jobs.preflight, jobs.verify, jobs.seed_default_tags, jobs.seed_default_credentials],
     resources={"credstore": credstore, "io_manager": SealedParquetIOManager(credstore=credstore)},
     # One process a run: a process a step would derive the keys and import Dagster anew in each.
     executor=dg.in_process_executor,

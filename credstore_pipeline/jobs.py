@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from credstore_pipeline.assets import seed
 from credstore_pipeline.assets.extract import EXTRACTED
 from credstore_pipeline.assets.load import POSTGRES
 from credstore_pipeline.assets.preflight import CENSUS
@@ -29,4 +30,16 @@ verify = dg.define_asset_job(
     "verify",
     selection=dg.AssetSelection.checks(proofs),
     description="The final proofs alone, at any time, against the snapshot last loaded. Writes nothing.",
+)
+seed_default_tags = dg.define_asset_job(
+    "seed_default_tags",
+    selection=dg.AssetSelection.assets(seed.TAGS),
+    description="Have the application's default tags there, and those of CREDSTORE_SEED_FILE. Changes none that is "
+    "there. Needs no legacy store: the database may be empty.",
+)
+seed_default_credentials = dg.define_asset_job(
+    "seed_default_credentials",
+    selection=dg.AssetSelection.assets(seed.TAGS, seed.CREDENTIALS),
+    description="As seed_default_tags; then Admin, Backup and Monitor on each default tag, where a password is given "
+    "and the store has no credential yet.",
 )

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from credstore_pipeline.core.cutover.archive import ARCHIVED
+from credstore_pipeline.settings_window import WindowSettings
+
 SECRET = {"secret": True}
 POSTGRES_PARTS = ("HOST", "PORT", "DB", "USER", "PASSWORD")
 DEFAULT_POSTGRES = {"host": "postgres", "port": 5432, "db": "netraven", "user": "netraven", "password": "netraven"}
@@ -19,12 +22,11 @@ DEFAULT_POSTGRES = {"host": "postgres", "port": 5432, "db": "netraven", "user": 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
-class Settings(BaseSettings):
-    """The environment as read once, at the start of a run."""
+class TargetSettings(BaseSettings):
+    """Where the target is and what seals in it."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, frozen=True)
 
-    CREDSTORE_SQLITE_PATH: Path = Field(description="The legacy store: the SQLite file to move.")
     CREDSTORE_POSTGRES_URL: str | None = Field(
         None,
         repr=False,
@@ -56,6 +58,55 @@ class Settings(BaseSettings):
         description="The key string that seals in the target (default: `NETRAVEN_ENCRYPTION_KEY`). With neither the "
         "run refuses: plaintext is never written.",
     )
+    CREDSTORE_LOCK_WAIT_S: float = Field(
+        20.0, ge=0, description="Seconds to wait for another run's lock on the target before failing."
+    )
+    CREDSTORE_EMBEDDED_DIR: Path | None = Field(
+        None, description="Where the embedded server of `CREDSTORE_POSTGRES_URL=embedded` keeps its data."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what was read from secret files, then the environment; nothing else, no .env."""
+        return (sources["init_settings"], sources["env_settings"])
+
+    @field_validator("CREDSTORE_POSTGRES_SSLROOTCERT")
+    @classmethod
+    def _certificate_is_there(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError("there is no such file")
+        return path
+
+
+class SeedSettings(TargetSettings):
+    """What a fresh installation is given; read without a legacy store."""
+
+    CREDSTORE_SEED: bool | None = Field(
+        None,
+        description="Whether whole runs seed default tags and credentials as well; their own jobs always do, and "
+        "`credstore-init` unless this is `false`.",
+    )
+    CREDSTORE_SEED_FILE: Path | None = Field(None, description="Further tags to seed, a YAML file.")
+    CREDSTORE_SEED_ADMIN_PASSWORD: str | None = Field(
+        None, repr=False, json_schema_extra=SECRET, description="The password of the seeded credential Admin."
+    )
+    CREDSTORE_SEED_BACKUP_PASSWORD: str | None = Field(
+        None, repr=False, json_schema_extra=SECRET, description="The password of the seeded credential Backup."
+    )
+    CREDSTORE_SEED_MONITOR_PASSWORD: str | None = Field(
+        None, repr=False, json_schema_extra=SECRET, description="The password of the seeded credential Monitor."
+    )
+    CREDSTORE_INIT_MAX_S: float = Field(
+        120.0, gt=0, description="Seconds that `credstore-init` waits for PostgreSQL before it gives up."
+    )
+
+
+class MigrationSettings(TargetSettings):
+    """What a migration reads besides its target."""
+
+    CREDSTORE_SQLITE_PATH: Path = Field(description="The legacy store: the SQLite file to move.")
     CREDSTORE_SOURCE_KEYS: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         repr=False,
@@ -103,20 +154,7 @@ class Settings(BaseSettings):
     CREDSTORE_SOURCE_LOCK_MAX_S: float = Field(
         60.0, gt=0, description="Seconds that reading may keep the source's writers waiting before it gives up."
     )
-    CREDSTORE_LOCK_WAIT_S: float = Field(
-        20.0, ge=0, description="Seconds to wait for another run's lock on the target before failing."
-    )
-    CREDSTORE_EMBEDDED_DIR: Path | None = Field(
-        None, description="Where the embedded server of `CREDSTORE_POSTGRES_URL=embedded` keeps its data."
-    )
     DAGSTER_HOME: Path = Field(description="Dagster's home, an absolute path: history, sealed staging and reports.")
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what was read from secret files, then the environment; nothing else, no .env."""
-        return (sources["init_settings"], sources["env_settings"])
 
     @field_validator("CREDSTORE_SOURCE_KEYS", mode="before")
     @classmethod
@@ -134,7 +172,7 @@ class Settings(BaseSettings):
     @field_validator("CREDSTORE_SQLITE_PATH")
     @classmethod
     def _file_is_there(cls, path: Path) -> Path:
-        if not path.is_file():
+        if not path.is_file() and not list(path.parent.glob(f"{path.name}{ARCHIVED}*")):
             raise ValueError("there is no such file")
         return path.absolute()
 
@@ -145,7 +183,7 @@ class Settings(BaseSettings):
             raise ValueError("there is no such folder")
         return path
 
-    @field_validator("CREDSTORE_KEY_BACKUP", "CREDSTORE_POSTGRES_SSLROOTCERT")
+    @field_validator("CREDSTORE_KEY_BACKUP")
     @classmethod
     def _optional_file_is_there(cls, path: Path | None) -> Path | None:
         if path is not None and not path.is_file():
@@ -158,3 +196,7 @@ class Settings(BaseSettings):
         if not path.is_absolute():
             raise ValueError("it must be an absolute path")
         return path
+
+
+class Settings(WindowSettings, SeedSettings, MigrationSettings):
+    """The environment as read once, at the start of a run."""

@@ -1,18 +1,21 @@
 """Reads the environment once, and names every missing or wrong setting at once."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from credstore_pipeline.core.errors import SettingsError
-from credstore_pipeline.settings import POSTGRES_PARTS, Settings
+from credstore_pipeline.settings import POSTGRES_PARTS, SeedSettings, Settings, TargetSettings
 from credstore_pipeline.settings_files import read_secret_files
 
+Kind = TypeVar("Kind", bound=TargetSettings)
 
-def secret_names() -> list[str]:
+
+def secret_names(kind: type[TargetSettings] = Settings) -> list[str]:
     """Names of the settings that hold a secret, each also readable from `NAME_FILE`."""
-    fields = Settings.model_fields.items()
+    fields = kind.model_fields.items()
     return [
         name
         for name, field in fields
@@ -26,11 +29,24 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         SettingsError: Naming every missing or wrong variable at once, without values.
     """
-    secrets, faults = read_secret_files(secret_names(), environ)
+    return _read(Settings, environ, _missing_together)
+
+
+def read_seed_settings(environ: Mapping[str, str] = os.environ) -> SeedSettings:
+    """Read what seeding needs, which is no legacy store, and no key unless there is a password to seal.
+
+    Raises:
+        SettingsError: As `read_settings`.
+    """
+    return _read(SeedSettings, environ, _missing_target)
+
+
+def _read(kind: type[Kind], environ: Mapping[str, str], missing: Callable[[Mapping[str, str]], dict[str, str]]) -> Kind:
+    secrets, faults = read_secret_files(secret_names(kind), environ)
     known = {**environ, **secrets}
-    faults |= _missing_together(known)
+    faults |= missing(known)
     try:
-        settings = Settings(**secrets)
+        settings = kind(**secrets)
     except ValidationError as error:
         for line in error.errors(include_url=False, include_input=False, include_context=False):
             wrong = "not set" if line["type"] == "missing" else str(line["msg"]).removeprefix("Value error, ")
@@ -52,15 +68,17 @@ def refused(faults: Mapping[str, str]) -> SettingsError:
     )
 
 
+def _missing_target(known: Mapping[str, str]) -> dict[str, str]:
+    if any(known.get(name) for name in ("CREDSTORE_POSTGRES_URL", *(f"POSTGRES_{part}" for part in POSTGRES_PARTS))):
+        return {}
+    return {
+        "CREDSTORE_POSTGRES_URL": "not set, nor any of POSTGRES_HOST, _PORT, _DB, _USER, _PASSWORD: name the target "
+        "(the word `embedded` starts the embedded server)"
+    }
+
+
 def _missing_together(known: Mapping[str, str]) -> dict[str, str]:
-    faults = {}
-    if not any(
-        known.get(name) for name in ("CREDSTORE_POSTGRES_URL", *(f"POSTGRES_{part}" for part in POSTGRES_PARTS))
-    ):
-        faults["CREDSTORE_POSTGRES_URL"] = (
-            "not set, nor any of POSTGRES_HOST, _PORT, _DB, _USER, _PASSWORD: name the target "
-            "(the word `embedded` starts the embedded server)"
-        )
+    faults = _missing_target(known)
     if not (known.get("CREDSTORE_TARGET_KEY") or known.get("NETRAVEN_ENCRYPTION_KEY")):
         faults["CREDSTORE_TARGET_KEY"] = (
             "not set, nor NETRAVEN_ENCRYPTION_KEY: without a key the target would hold plaintext"

@@ -21,6 +21,8 @@ ASSETS = {
     "postgres/credentials",
     "postgres/credential_tags",
     "report/migration",
+    "seed/default_tags",
+    "seed/default_credentials",
 }
 
 BLOCKING = {
@@ -36,10 +38,13 @@ BLOCKING = {
     },
     "postgres/credential_tags": {"no_orphans", "selection_order_matches"},
 }
-NOTES = {"postgres/credentials": {"rows_not_ours"}}
+NOTES = {"preflight/census": {"no_published_default_passwords"}, "postgres/credentials": {"rows_not_ours"}}
 
+SEEDS = {"seed/default_tags", "seed/default_credentials"}
 JOBS = {
-    "migrate": ASSETS - {"sqlite/store"},
+    "migrate": ASSETS - {"sqlite/store"} - SEEDS,
+    "seed_default_tags": {"seed/default_tags"},
+    "seed_default_credentials": SEEDS,
     "preflight": {
         "backup/snapshot",
         "extracted/tags",
@@ -103,6 +108,8 @@ def test_the_flow_reads_in_order():
         "postgres/credentials"
     )
     assert upstream("report/migration") == {"postgres/tags", "postgres/credentials", "postgres/credential_tags"}
+    assert upstream("seed/default_tags") == {"postgres/tags", "postgres/credentials", "postgres/credential_tags"}
+    assert "seed/default_tags" in upstream("seed/default_credentials")
 
 
 def test_nothing_can_fall_back_to_another_io_manager():
