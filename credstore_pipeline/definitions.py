@@ -2,27 +2,40 @@
 
 import dagster as dg
 
-from credstore_pipeline import checks, jobs
+from credstore_pipeline import checks, jobs, late_writes, schedules, sensors
 from credstore_pipeline.assets import extract, load, preflight, report, seed, snapshot, validate
+from credstore_pipeline.assets.labels import labelled
 from credstore_pipeline.io_manager import SealedParquetIOManager
 from credstore_pipeline.resources import Credstore
 
 credstore = Credstore()
 
 defs = dg.Definitions(
-    assets=[
-        snapshot.sqlite_store,
-        snapshot.backup_snapshot,
-        extract.extracted,
-        preflight.preflight_census,
-        validate.validated,
-        load.postgres,
-        report.report_migration,
-        seed.seed_default_tags,
-        seed.seed_default_credentials,
+    assets=labelled(
+        [
+            snapshot.sqlite_store,
+            snapshot.backup_snapshot,
+            extract.extracted,
+            preflight.preflight_census,
+            validate.validated,
+            load.postgres,
+            report.report_migration,
+            seed.seed_default_tags,
+            seed.seed_default_credentials,
+        ]
+    ),
+    asset_checks=[checks.proofs, late_writes.no_write_after_cutover],
+    jobs=[
+        jobs.migrate,
+        jobs.preflight,
+        jobs.verify,
+        jobs.resync,
+        jobs.watch,
+        jobs.seed_default_tags,
+        jobs.seed_default_credentials,
     ],
-    asset_checks=[checks.proofs],
-    jobs=[jobs.migrate, jobs.preflight, jobs.verify, jobs.seed_default_tags, jobs.seed_default_credentials],
+    schedules=[schedules.resync_schedule],
+    sensors=[sensors.source_changed_sensor, sensors.failed_run_sensor],
     resources={"credstore": credstore, "io_manager": SealedParquetIOManager(credstore=credstore)},
     # One process a run: a process a step would derive the keys and import Dagster anew in each.
     executor=dg.in_process_executor,

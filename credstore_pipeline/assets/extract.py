@@ -39,6 +39,7 @@ def extracted(context: dg.AssetExecutionContext, credstore: Credstore, snapshot:
         shape = snapshot_shape(snapshot)
         frames = {table: extract(path, table, shape) for table in TABLES}
         counts = {table: frame.rows.num_rows for table, frame in frames.items()}
+        speed = work.speed(sum(counts.values()))
         nothing = not counts["credentials"]
         text = "There are no credentials: there is nothing to migrate." if nothing else "All rows were read by name."
         work.report.add(Part(work.name, "done", f"{text} Flavour: {shape.flavour}.", dict(counts)))
@@ -49,6 +50,7 @@ def extracted(context: dg.AssetExecutionContext, credstore: Credstore, snapshot:
             output_name=table,
             metadata={
                 "dagster/row_count": frame.rows.num_rows,
+                **speed,
                 "columns_absent": frame.notes["absent_columns"] or "none",
                 "table_absent": frame.notes.get("absent", "false"),
             },

@@ -3,6 +3,7 @@
 import dagster as dg
 import pyarrow as pa
 
+from credstore_pipeline.assets.columns import lineage
 from credstore_pipeline.assets.snapshot import SNAPSHOT
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.validate import QUARANTINE, VALIDATED
@@ -13,6 +14,7 @@ from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.report import Part
 from credstore_pipeline.core.taking import snapshot_ref
 from credstore_pipeline.core.validation.gates import require_gates
+from credstore_pipeline.freshness import freshness
 from credstore_pipeline.resources import Credstore
 
 POSTGRES = {table: dg.AssetKey(["postgres", table]) for table in TABLES}
@@ -39,6 +41,7 @@ DESCRIPTIONS = {
             description=f"{DESCRIPTIONS[table]} Written with the other two in one transaction.",
             dagster_type=dg.Nothing,
             io_manager_key="io_manager",
+            freshness_policy=freshness(),
         )
         for table in TABLES
     },
@@ -76,11 +79,18 @@ def postgres(  # noqa: ANN201
             f"{loaded.kind} load committed: {written} rows written, {loaded.proven_rows} read back, opened and equal."
         )
         work.report.add(Part(work.name, "done", text, dict(numbers)))
+    speed = work.speed(sum(frame.rows.num_rows for frame in frames.values()))
     context.log.info("%s", text)
     # Yielded after the commit: Dagster keeps what was yielded even if the transaction is rolled back.
     for table in TABLES:
         yield dg.Output(
             None,
             output_name=table,
-            metadata={"dagster/row_count": frames[table].rows.num_rows, "kind": loaded.kind, **loaded.counts[table]},
+            metadata={
+                "dagster/row_count": frames[table].rows.num_rows,
+                "kind": loaded.kind,
+                **loaded.counts[table],
+                **speed,
+                **lineage("postgres", table),
+            },
         )

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from credstore_pipeline.assets.extract import EXTRACTED
+from credstore_pipeline.assets.pictures import picture_of_census
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.tables import as_check, as_table
 from credstore_pipeline.core.census import census, census_of
@@ -58,6 +59,7 @@ def preflight_census(  # noqa: ANN201
         verdict = secrets_verdict(
             credentials.rows, judged.rows, work.deployment.policies, work.ring, ends_here=ends_here
         )
+        speed = work.speed(judged.rows.num_rows)
         work.report.add(
             Part(
                 work.name,
@@ -71,6 +73,7 @@ def preflight_census(  # noqa: ANN201
                 },
             )
         )
+        picture = picture_of_census(work.report)
     context.log.info("Census: %s", table)
     for warning in work.ring.warnings:
         context.log.warning("Keys: %s", warning)
@@ -79,7 +82,9 @@ def preflight_census(  # noqa: ANN201
         metadata={
             **counted,
             "dagster/row_count": judged.rows.num_rows,
+            **speed,
             "census": as_table(table),
+            "census_picture": dg.MetadataValue.md(picture),
             "target": as_table(target.findings),
             **target.numbers,
         },

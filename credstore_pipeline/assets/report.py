@@ -3,6 +3,7 @@
 import dagster as dg
 
 from credstore_pipeline.assets.load import POSTGRES
+from credstore_pipeline.assets.pictures import pictures_of_run
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.core.report import Part
 from credstore_pipeline.io_manager import SealedParquetIOManager
@@ -27,6 +28,7 @@ def report_migration(context: dg.AssetExecutionContext, credstore: Credstore) ->
             "page": dg.MetadataValue.url(work.report.html_path.as_uri()),
             "report": dg.MetadataValue.path(str(work.report.markdown_path)),
             "report_json": dg.MetadataValue.path(str(work.report.json_path)),
+            **pictures_of_run(work.report),
             "summary": dg.MetadataValue.md(work.report.markdown_path.read_text(encoding="utf-8")),
         }
     )

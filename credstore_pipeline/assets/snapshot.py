@@ -5,6 +5,7 @@ import warnings
 import dagster as dg
 import pyarrow as pa
 
+from credstore_pipeline.assets.documented import docs_of
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.tables import as_proofs
 from credstore_pipeline.boundary import told
@@ -92,7 +93,9 @@ def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  #
     except dg.Failure as failure:
         red = [name for name, (error, _) in CHECKS.items() if failure.metadata["kind"].value == error]
         for name in red:
-            yield dg.AssetCheckResult(passed=False, check_name=name, description=failure.description)
+            yield dg.AssetCheckResult(
+                passed=False, check_name=name, description=failure.description, metadata=docs_of(name)
+            )
         raise
     context.log.info("%s Leftovers of %d finished runs were removed.", text, left)
     context.log_event(
@@ -107,6 +110,7 @@ def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  #
         metadata={
             **numbers,
             "dagster/row_count": numbers["rows"],
+            "rows_per_s": round(numbers["rows"] / max(float(numbers["seconds"]), 0.001), 1),
             "flavour": taken.flavour,
             "left_in_place": left_in_place,
             "snapshot": dg.MetadataValue.text(taken.name),
@@ -114,5 +118,5 @@ def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  #
     )
     for name, verdict in verdicts.items():
         yield dg.AssetCheckResult(
-            passed=True, check_name=name, description=verdict.text, metadata={"rows": numbers["rows"]}
+            passed=True, check_name=name, description=verdict.text, metadata={"rows": numbers["rows"], **docs_of(name)}
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from credstore_pipeline.assets.documented import docs_of
 from credstore_pipeline.core.validation.gates import Verdict
 
 
@@ -29,7 +30,7 @@ def as_check(verdict: Verdict, name: str, asset: dg.AssetKey) -> dg.AssetCheckRe
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.fatal else dg.AssetCheckSeverity.WARN,
         description=verdict.text,
-        metadata=dict(verdict.numbers),
+        metadata={**docs_of(name), **verdict.numbers},
     )
 
 

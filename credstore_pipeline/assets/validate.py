@@ -2,12 +2,14 @@
 
 import dagster as dg
 
+from credstore_pipeline.assets.columns import lineage
 from credstore_pipeline.assets.extract import EXTRACTED
 from credstore_pipeline.assets.preflight import CENSUS
 from credstore_pipeline.assets.snapshot import SNAPSHOT
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.tables import as_check, as_proofs, as_table
 from credstore_pipeline.boundary import told
+from credstore_pipeline.core.census import census
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.report import Part
 from credstore_pipeline.core.validation.gates import refusal
@@ -95,6 +97,7 @@ def validated(  # noqa: ANN201
                 },
             )
         )
+    speed = work.speed(sum(frame.rows.num_rows for frame in extracted.values()))
     for table in TABLES:
         frame = result.frames[table]
         yield dg.Output(
@@ -103,6 +106,14 @@ def validated(  # noqa: ANN201
             metadata={
                 "dagster/row_count": frame.rows.num_rows,
                 "repaired": frame.tables["repairs"].num_rows,
+                "quarantined": result.numbers[f"{table}_quarantined"],
+                **(
+                    {"sealed": _sealed(frame), "kept": census(judged.rows)["kept_byte_for_byte"]}
+                    if table == "credentials"
+                    else {}
+                ),
+                **speed,
+                **lineage("validated", table),
                 **({"duplicate_pairs": result.numbers["duplicate_pairs"]} if table == "credential_tags" else {}),
                 **({"repairs": as_table(result.repairs_by_rule)} if table == "credentials" else {}),
                 **(
@@ -117,6 +128,7 @@ def validated(  # noqa: ANN201
         output_name="quarantine",
         metadata={
             "dagster/row_count": result.quarantine.rows.num_rows,
+            **{f"quarantined_{what}": result.numbers[f"quarantined_{what}"] for what in ("credentials", "links")},
             "by_reason": as_table(result.quarantined_by_reason),
             "rows": as_table(result.quarantined_rows),
         },
@@ -127,3 +139,8 @@ def validated(  # noqa: ANN201
         # Said by the step itself too, so that it stands where a person looks first.
         with told("validated"):
             raise refusal(failed[0])
+
+
+def _sealed(credentials: Frame) -> int:
+    """Rows with a password."""
+    return credentials.rows.num_rows - credentials.rows["password"].null_count

@@ -7,9 +7,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from credstore_pipeline.core.report import RunReport
+from credstore_pipeline.report.drawn import census_picture, drift_picture, sides_picture, timing_picture
 from credstore_pipeline.report.history import history
 from credstore_pipeline.report.outcome import outcome
-from credstore_pipeline.report.pictures import Picture, as_svg, bars, course
+from credstore_pipeline.report.pictures import Picture, as_svg
 from credstore_pipeline.report.promises import promises
 from credstore_pipeline.report.sections import after, before, behind, both_sides, keys, seconds
 from credstore_pipeline.report.told import Rows, Told
@@ -79,20 +80,17 @@ def _figure(title: str, name: str, picture: Picture, rows: Rows, says: str) -> F
 
 def _census(told: Told) -> Figure:
     rows = before(told)
-    picture = bars([row["stored as"] for row in rows], {"rows": [row["rows"] for row in rows]}, "credentials")
     total = sum(row["rows"] for row in rows)
     says = f"{total:,} credentials, by how they were sealed."
-    return _figure("How passwords were stored in SQLite", "census", picture, rows, says)
+    return _figure("How passwords were stored in SQLite", "census", census_picture(rows), rows, says)
 
 
 def _sides(told: Told) -> Figure:
     rows = both_sides(told)
-    names = ("SQLite", "PostgreSQL", "quarantine")
-    picture = bars([row["table"] for row in rows], {name: [row[name] for row in rows] for name in names}, "rows")
     return _figure(
         "SQLite beside PostgreSQL",
         "sides",
-        picture,
+        sides_picture(rows),
         rows,
         "Rows of the snapshot, those of them in PostgreSQL, and those in quarantine. A tag that stands for one of the "
         "same name counts once in SQLite and not again in PostgreSQL.",
@@ -101,22 +99,17 @@ def _sides(told: Told) -> Figure:
 
 def _timing(told: Told) -> Figure:
     rows = seconds(told)
-    picture = bars([row["stage"] for row in rows], {"seconds": [row["seconds"] for row in rows]}, "seconds")
     total = sum(row["seconds"] for row in rows)
-    return _figure("Time by stage", "timing", picture, rows, f"{total:,.1f} seconds in all stages together.")
+    return _figure(
+        "Time by stage", "timing", timing_picture(rows), rows, f"{total:,.1f} seconds in all stages together."
+    )
 
 
 def _drift(earlier: Rows) -> Figure:
-    names = ("rows behind", "quarantined", "conflicts waiting")
-    picture = course(
-        [run["ended"][5:16].replace("T", " ") for run in earlier],
-        {name: [run[name] for run in earlier] for name in names},
-        "rows",
-    )
     return _figure(
         "Drift from run to run",
         "drift",
-        picture,
+        drift_picture(earlier),
         earlier,
         "What each of the last runs found PostgreSQL to be behind, what stayed in quarantine, and what waits for a "
         "decision.",

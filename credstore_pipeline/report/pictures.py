@@ -9,12 +9,16 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from credstore_pipeline.report.colours import MARKS, ON_WHITE, as_variables
 
 WIDTH_IN = 7.2
 ROW_IN = 0.3
 LABEL_CHARACTERS = 44
+PALETTE = 24
+"""Colours of a picture that stands alone."""
+
 SERIES = ("first", "second", "third")
 
 STYLE: dict[str, Any] = {
@@ -100,8 +104,11 @@ def as_svg(picture: Picture, name: str) -> str:
 def as_markdown(picture: Picture, says: str) -> str:
     """The picture as Markdown that the UI shows, with the text for those who do not see it."""
     with matplotlib.rc_context(STYLE):
-        buffer = io.BytesIO()
-        picture(ON_WHITE).savefig(buffer, format="png", dpi=100, facecolor="white")
+        drawn = io.BytesIO()
+        picture(ON_WHITE).savefig(drawn, format="png", dpi=100, facecolor="white")
+    buffer = io.BytesIO()
+    # A tenth of the size: the event log keeps one for each run.
+    Image.open(drawn).convert("RGB").quantize(PALETTE).save(buffer, format="png", optimize=True)
     return f"![{says}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
 
 
