@@ -20,6 +20,7 @@ from credstore_pipeline.core.errors import (
 )
 from credstore_pipeline.core.target.failure_kinds import LOGIN_WORDS, STATES, TRANSIENT, UNREACHABLE
 
+INSUFFICIENT_PRIVILEGE = "42501"
 LOST = "the connection was lost."
 LOST_TODO = "Is the server running, and the network up? Run again: a run takes up where the database stands."
 
@@ -83,10 +84,35 @@ def translate(error: Exception, where: str, *, state: str = UNCHANGED) -> Target
     if sqlstate is None:
         return _without_sqlstate(cause, where, state)
     wrong, todo = STATES.get(sqlstate) or STATES.get(sqlstate[:2]) or ("PostgreSQL refused.", "")
+    if sqlstate == INSUFFICIENT_PRIVILEGE:
+        statement = error.statement if isinstance(error, DBAPIError) else None
+        wrong = f"a right is missing: {missing_right(cause.diag.message_primary, statement)}"
     kind = UNREACHABLE.get(sqlstate, TargetError)
     if sqlstate in TRANSIENT or sqlstate[:2] in TRANSIENT:
         kind = TransientTargetError
     return kind(where, f"{wrong.removesuffix('.')} ({evidence(cause)}).", sqlstate=sqlstate, state=state, todo=todo)
+
+
+def missing_right(message: str | None, statement: str | None) -> str:
+    """Name the right that a statement lacked: `UPDATE on table tags`.
+
+    Args:
+        message: The server's first line, which names an object and never a value.
+        statement: What was run; only its first word is used.
+    """
+    owned = re.match(r"must be owner of ([a-z ]+ \w+)$", message or "")
+    if owned:
+        return f"being the owner of {owned[1]}"
+    denied = re.match(r"permission denied (?:for|to) ([a-z ]+ \w+)$", message or "")
+    place = denied[1] if denied else "an object that the server names in another language"
+    if not place.startswith(("table ", "view ", "an ")):
+        return f"USAGE or CREATE on {place}"
+    verb = ((statement or "COPY").split(None, 1) or [""])[0].upper()
+    # Whoever changes or deletes rows that a condition chooses also has to read them.
+    rights = {"COPY": "INSERT", "INSERT": "INSERT", "UPDATE": "UPDATE and SELECT", "DELETE": "DELETE and SELECT"}
+    if verb in ("SELECT", "WITH") and re.search(r"\bFOR (?:NO KEY )?(?:UPDATE|SHARE)\b", statement or ""):
+        return f"UPDATE and SELECT on {place}"
+    return f"{rights.get(verb, 'SELECT')} on {place}"
 
 
 def evidence(cause: psycopg2.Error) -> str:
