@@ -10,6 +10,7 @@ from credstore_pipeline.assets.report import REPORT
 from credstore_pipeline.assets.snapshot import SNAPSHOT
 from credstore_pipeline.assets.validate import QUARANTINE, VALIDATED
 from credstore_pipeline.checks import proofs
+from credstore_pipeline.late_writes import no_write_after_cutover
 
 READING = [SNAPSHOT, *EXTRACTED.values(), CENSUS]
 FLOW = [*READING, *VALIDATED.values(), QUARANTINE, *POSTGRES.values(), REPORT]
@@ -28,7 +29,7 @@ preflight = dg.define_asset_job(
 )
 verify = dg.define_asset_job(
     "verify",
-    selection=dg.AssetSelection.checks(proofs),
+    selection=dg.AssetSelection.checks(proofs, no_write_after_cutover),
     description="The final proofs alone, at any time, against the snapshot last loaded. Writes nothing.",
 )
 seed_default_tags = dg.define_asset_job(
@@ -42,4 +43,14 @@ seed_default_credentials = dg.define_asset_job(
     selection=dg.AssetSelection.assets(seed.TAGS, seed.CREDENTIALS),
     description="As seed_default_tags; then Admin, Backup and Monitor on each default tag, where a password is given "
     "and the store has no credential yet.",
+)
+resync = dg.define_asset_job(
+    "resync",
+    selection=dg.AssetSelection.assets(*FLOW),
+    description="Take over what changed in the legacy store since the last load. Writes nothing if nothing did.",
+)
+watch = dg.define_asset_job(
+    "watch",
+    selection=dg.AssetSelection.checks(no_write_after_cutover),
+    description="Look whether somebody wrote to the legacy store after cutover. Writes nothing.",
 )

@@ -1,16 +1,21 @@
 """Variables of the transition window: when it is open, what watches it, how it ends."""
 
+import os
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from credstore_pipeline.settings_files import read_secret_files
 
 DEFAULT_CRON = "*/15 * * * *"
 
 
 class WindowSettings(BaseSettings):
     """The part of the settings that schedules, sensors, cutover and rollback read."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, frozen=True)
 
     CREDSTORE_RESYNC_CRON: str = Field(
         DEFAULT_CRON, description="When `resync_schedule` launches a re-sync, as cron in UTC; read when the code loads."
@@ -79,3 +84,21 @@ class WindowSettings(BaseSettings):
         except dg.DagsterError:
             raise ValueError("it is no cron schedule, such as */15 * * * *") from None
         return line
+
+
+def at_load() -> WindowSettings:
+    """What schedules and sensors are defined by, which must not fail: with a wrong value, the defaults.
+
+    Their ticks read all settings, and name what is wrong.
+    """
+    try:
+        return WindowSettings()
+    except ValidationError:
+        return WindowSettings.model_construct()
+
+
+def where_failures_go() -> tuple[str | None, str | None]:
+    """The command and the web address that are told of failed runs, whatever else is wrong with the settings."""
+    secrets, _ = read_secret_files(["CREDSTORE_FAILURE_WEBHOOK"], os.environ)
+    command = os.environ.get("CREDSTORE_FAILURE_COMMAND") or None
+    return command, secrets.get("CREDSTORE_FAILURE_WEBHOOK") or os.environ.get("CREDSTORE_FAILURE_WEBHOOK") or None

@@ -96,9 +96,7 @@ def _end_with(at, policies, **how):
     from credstore_pipeline.core.cutover.cut_over import cut_over
 
     run = flow(at, **policies)
-    return cut_over(
-        run.deployment, run.ring, run.run_id, log=run.log.append, **{"confirm": str(at.store.path), **how}
-    )
+    return cut_over(run.deployment, run.ring, run.run_id, log=run.log.append, **{"confirm": str(at.store.path), **how})
 
 
 def test_a_cutover_before_anything_was_loaded_is_refused(lab):
