@@ -1,9 +1,35 @@
 """Progress of long work: rows done of total, rate, time left, every few seconds."""
 
+import re
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 EVERY_S = 5.0
+
+_LINE = re.compile(r"(?P<what>.+): (?P<done>[\d,]+) of (?P<total>[\d,]+) rows, ")
+
+
+class Reading(NamedTuple):
+    """A line of progress, read back.
+
+    Attributes:
+        what: What is being done.
+        done: Rows done.
+        total: Rows there are to do.
+    """
+
+    what: str
+    done: int
+    total: int
+
+
+def read_progress(line: str) -> Reading | None:
+    """What a line of `Progress` says; None for any other line."""
+    found = _LINE.match(line)
+    if found is None:
+        return None
+    return Reading(found["what"], int(found["done"].replace(",", "")), int(found["total"].replace(",", "")))
 
 
 class Progress:

@@ -1,0 +1,43 @@
+"""How things stand, put together from `credstore_sync`, the settings and the legacy file."""
+
+from typing import Any
+
+from credstore_pipeline.core.deployment import Deployment
+from credstore_pipeline.core.drift import find_drift
+from credstore_pipeline.core.errors import CouldNotCheck, SourceError
+from credstore_pipeline.core.keys.ring import build_ring
+from credstore_pipeline.core.load.ledger import open_books
+from credstore_pipeline.core.status import status
+from credstore_pipeline.core.target.connect import make_engine, transaction
+
+
+def standing(deployment: Deployment) -> dict[str, Any]:
+    """Window, last runs, drift, conflicts, quarantine.
+
+    Raises:
+        TargetError: If the target cannot be read.
+    """
+    stands = status(deployment)
+    window = (
+        f"The window is over: {stands.cut_over}." if stands.cut_over else "Both stores are live: no cutover stands."
+    )
+    return {
+        "window": window if stands.loaded else "Nothing was loaded yet.",
+        "runs": stands.runs,
+        "drift": _rows_behind(deployment) if stands.loaded else None,
+        "conflicts_waiting": stands.waiting,
+        "quarantined": stands.quarantined,
+    }
+
+
+def _rows_behind(deployment: Deployment) -> int | str:
+    """Rows in which the legacy file differs from the snapshot last loaded; or why that cannot be said."""
+    ring = build_ring(deployment.keys)
+    with transaction(make_engine(deployment.target, "status"), "status, schema credstore_sync") as connection:
+        last = open_books(connection, ring).last
+    if last is None:
+        return "unknown: nothing was loaded yet"
+    try:
+        return find_drift(deployment, ring, last.snapshot_name).rows
+    except (CouldNotCheck, SourceError) as error:
+        return f"unknown: {error.where}: {error.wrong}"
