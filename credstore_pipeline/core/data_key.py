@@ -33,6 +33,7 @@ class Purpose(StrEnum):
     SECRET_FINGERPRINT = "secret fingerprint"
     QUARANTINE = "quarantine"
     CONTENT = "content"
+    CONFLICT = "conflict"
 
 
 class TargetPurpose(StrEnum):

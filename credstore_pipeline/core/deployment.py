@@ -78,6 +78,9 @@ class Policies:
     plaintext: Literal["encrypt", "refuse"] = "encrypt"
     missing_tags: Literal["quarantine", "placeholder"] = "quarantine"
     password_column: Literal["keep", "widen"] = "keep"
+    conflicts: Literal["manual", "source", "target"] = "manual"
+    secret_conflicts: Literal["manual", "source", "target"] = "manual"
+    max_delete_fraction: float = 0.1
     backup_keep: int = 5
     source_lock_max_s: float = 60.0
     lock_wait_s: float = 20.0

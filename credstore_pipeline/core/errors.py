@@ -107,6 +107,10 @@ class QuarantineRefused(CredstoreError):
     """More rows than allowed cannot be migrated."""
 
 
+class GuardRefused(CredstoreError):
+    """What is to be loaded looks like another store, an older one or a damaged one; nothing was written."""
+
+
 class ProofFailed(CredstoreError):
     """What was written is not what was meant; the transaction is rolled back."""
 

@@ -72,3 +72,16 @@ def slots(table: str, columns: tuple[str, ...]) -> list[int]:
         for start in [order.index(column) * FINGERPRINT_BYTES]
         for byte in range(start, start + FINGERPRINT_BYTES)
     ]
+
+
+COUNTERS = ("success_count", "failure_count")
+LATER = ("last_used", "last_success", "last_failure", "updated_at")
+"""Times of which the later one of both sides holds; `updated_at` moves at every login and dates no edit."""
+
+SECRETS = frozenset({"username", "password"})
+"""Columns whose conflicts have a policy of their own."""
+
+
+def substance(table: str) -> list[str]:
+    """Columns that are no statistics, in the order of the packed fingerprint."""
+    return [name for name in fingerprinted(table) if name not in COUNTERS and name not in LATER]

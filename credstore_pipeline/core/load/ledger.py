@@ -27,12 +27,16 @@ class LastLoad:
         snapshot_name: File name of its snapshot within the backup folder.
         snapshot_ended_at: When its snapshot was complete, by the target's clock.
         source_digest: Keyed digest of the source's content.
+        flavour: Of its source.
+        finished_at: When it was about to commit, by the target's clock.
     """
 
     run_id: str
     snapshot_name: str
     snapshot_ended_at: datetime
     source_digest: str
+    flavour: str | None = None
+    finished_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class SnapshotRef:
 def last_load(connection: Connection) -> LastLoad | None:
     """The load committed last, or None before the first."""
     row = connection.exec_driver_sql(
-        "SELECT run_id, snapshot_name, snapshot_ended_at, source_digest FROM credstore_sync.runs "
+        "SELECT run_id, snapshot_name, snapshot_ended_at, source_digest, flavour, finished_at "
+        "FROM credstore_sync.runs "
         "WHERE kind IN ('initial', 'resync') ORDER BY finished_at DESC LIMIT 1"
     ).one_or_none()
     return LastLoad(*row) if row else None
@@ -138,13 +143,18 @@ def put_repairs(connection: Connection, repairs: pa.Table, run_id: str) -> None:
         )
 
 
-def put_quarantine(connection: Connection, quarantine: pa.Table, run_id: str) -> dict[str, int]:
+def put_quarantine(
+    connection: Connection, quarantine: pa.Table, run_id: str, *, among: pa.Table | None = None
+) -> dict[str, int]:
     """Keep one open row per source row and content; resolve what this run could migrate or no longer met.
+
+    A refused row that was loaded earlier is a change that is refused: the target keeps its last good values.
 
     Args:
         connection: The load's transaction.
-        quarantine: source_table, source_rowid, source_id, reason, detail, sealed_row, content_fp.
+        quarantine: source_table, source_rowid, source_id, reason, detail, sealed_row, content_fp, row_id.
         run_id: This run.
+        among: source_table, source_rowid, content_fp of those that may be resolved; all by default.
 
     Returns:
         Rows newly quarantined and rows resolved.
@@ -153,21 +163,31 @@ def put_quarantine(connection: Connection, quarantine: pa.Table, run_id: str) ->
     put_table(
         connection,
         "refused",
-        quarantine.select(columns.split(", ")),
+        quarantine.select([*columns.split(", "), "row_id"]),
         "source_table text, source_rowid bigint, source_id text, reason text, detail text, sealed_row text, "
-        "content_fp bytea",
+        "content_fp bytea, row_id text",
     )
+    within = ""
+    if among is not None:
+        names = ["source_table", "source_rowid", "content_fp"]
+        put_table(connection, "among", among.select(names), "source_table text, source_rowid bigint, content_fp bytea")
+        within = (
+            "AND EXISTS (SELECT FROM pg_temp.among r WHERE q.source_table = r.source_table "
+            "AND q.source_rowid = r.source_rowid AND q.content_fp = r.content_fp) "
+        )
     same = "q.source_table = r.source_table AND q.source_rowid = r.source_rowid AND q.content_fp = r.content_fp"
     resolved = connection.exec_driver_sql(
         "UPDATE credstore_sync.quarantine q SET resolved_at = now() WHERE resolved_at IS NULL "
-        f"AND NOT EXISTS (SELECT FROM pg_temp.refused r WHERE {same})"
+        f"{within}AND NOT EXISTS (SELECT FROM pg_temp.refused r WHERE {same})"
     ).rowcount
     connection.exec_driver_sql(
         "UPDATE credstore_sync.quarantine q SET reason = r.reason, detail = r.detail FROM pg_temp.refused r "
         f"WHERE {same} AND q.resolved_at IS NULL AND (q.reason, q.detail) IS DISTINCT FROM (r.reason, r.detail)"
     )
     opened = connection.exec_driver_sql(
-        f"INSERT INTO credstore_sync.quarantine ({columns}, first_run, seen_at) SELECT {columns}, %s, now() "
+        f"INSERT INTO credstore_sync.quarantine ({columns}, first_run, seen_at, of_loaded_row) "
+        f"SELECT {columns}, %s, now(), EXISTS (SELECT FROM credstore_sync.row_state s WHERE "
+        "s.source_table = r.source_table AND s.row_id = r.row_id AND s.tombstone_at IS NULL) "
         "FROM pg_temp.refused r WHERE NOT EXISTS "
         f"(SELECT FROM credstore_sync.quarantine q WHERE {same} AND q.resolved_at IS NULL)",
         (run_id,),
@@ -207,7 +227,8 @@ def put_run(
 def committed(connection: Connection, run_id: str) -> tuple[str, Counts] | None:
     """Kind and counts of the run, if its transaction committed; None if it did not."""
     row = connection.exec_driver_sql(
-        "SELECT kind, counts FROM credstore_sync.runs WHERE run_id = %s AND kind IN ('initial', 'resync')", (run_id,)
+        "SELECT kind, counts FROM credstore_sync.runs WHERE run_id = %s AND kind IN ('initial', 'resync', 'replay')",
+        (run_id,),
     ).one_or_none()
     return (row[0], row[1]) if row else None
 

@@ -1,6 +1,6 @@
 """What a row means, as packed fingerprints: equal meaning, equal bytes, whatever the ciphertext."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,10 @@ class Meaning:
             )
         opened = np.asarray(pc.is_valid(read["fingerprint"]).to_numpy(zero_copy_only=False), dtype=bool)
         return self._pack(table, rows, pc.fill_null(read["fingerprint"], UNOPENED)), opened
+
+    def of_columns(self, table: str, rows: pa.Table, names: Sequence[str]) -> Packed:
+        """Fingerprints of the named columns alone, in that order; none of them a password."""
+        return row_fingerprints(self._row_key, table, _flat(rows["id"]), {name: _flat(rows[name]) for name in names})
 
     def _pack(self, table: str, rows: pa.Table, secrets: pa.ChunkedArray | None) -> Packed:
         order = fingerprinted(table)

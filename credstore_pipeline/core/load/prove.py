@@ -12,7 +12,7 @@ from credstore_pipeline.core.errors import ProofFailed
 from credstore_pipeline.core.load.columns import FINGERPRINT_BYTES, fingerprinted
 from credstore_pipeline.core.load.meaning import Meaning, Packed
 from credstore_pipeline.core.load.reading import qualified, read_rows
-from credstore_pipeline.core.load.write import Incoming, Written
+from credstore_pipeline.core.load.write import Written
 
 ROLLED_BACK = "The transaction is rolled back; the target is as it was."
 REPORT_IT = "This is a fault of the pipeline or of the server: report it with this message; nothing needs mending."
@@ -22,7 +22,6 @@ SHOWN = 5
 def prove_written(
     connection: Connection,
     schema: str,
-    incoming: Incoming,
     written: Written,
     meaning: Meaning,
     progress: Callable[[int], None] | None = None,
@@ -35,19 +34,40 @@ def prove_written(
     Raises:
         ProofFailed: If a row is missing, invented, differs in a column, or does not open.
     """
-    table = incoming.table
+    table = written.table
     clause = "" if written.whole else f"JOIN pg_temp.written_{table} w ON w.id = t.id"
     stored = read_rows(connection, schema, table, clause)
-    expected = written.counts["inserted"] + written.counts["updated"]
-    if stored.num_rows != expected:
-        raise _failed(schema, table, f"{expected} rows were written, {stored.num_rows} are there")
-    found, opened = meaning.of_stored(table, stored, only_primary=True, progress=progress)
-    if not opened.all():
-        raise _failed(schema, table, f"passwords of {_named(stored, ~opened)} do not open under the primary Fernet key")
-    order = pc.index_in(stored["id"], incoming.rows["id"].combine_chunks())
+    if written.ids is None or written.packed is None:
+        raise ProofFailed(f"{schema}.{table}", "nothing says what was written", state=ROLLED_BACK, todo=REPORT_IT)
+    if stored.num_rows != len(written.ids):
+        raise _failed(schema, table, f"{len(written.ids)} rows were written, {stored.num_rows} are there")
+    order = pc.index_in(stored["id"], written.ids)
     if order.null_count:
         raise _failed(schema, table, f"{order.null_count} rows were never meant to be there")
-    meant = incoming.packed[order.to_numpy(zero_copy_only=False)]
+    meant = written.packed[order.to_numpy(zero_copy_only=False)]
+    if written.ours is None:
+        return _compare(schema, table, stored, meant, meaning, progress, only_primary=True)
+    # A password that the application wrote, in a row of which we wrote something else, stays in its form.
+    ours = np.asarray(pc.is_in(stored["id"], value_set=written.ours).to_numpy(), dtype=bool)
+    done = _compare(schema, table, stored.filter(ours), meant[ours], meaning, progress, only_primary=True)
+    return done + _compare(schema, table, stored.filter(~ours), meant[~ours], meaning, None, only_primary=False)
+
+
+def _compare(
+    schema: str,
+    table: str,
+    stored: pa.Table,
+    meant: Packed,
+    meaning: Meaning,
+    progress: Callable[[int], None] | None,
+    *,
+    only_primary: bool,
+) -> int:
+    if not stored.num_rows:
+        return 0
+    found, opened = meaning.of_stored(table, stored, only_primary=only_primary, progress=progress)
+    if only_primary and not opened.all():
+        raise _failed(schema, table, f"passwords of {_named(stored, ~opened)} do not open under the primary Fernet key")
     if (found != meant).any():
         differing = (found != meant).any(axis=1)
         raise _failed(schema, table, f"{_named(stored, differing)} differ in {_columns(table, found, meant)}")

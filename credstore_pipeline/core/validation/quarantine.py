@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 
 from credstore_pipeline.core.cells import InvalidText, cells_as_values
 from credstore_pipeline.core.data_key import Purpose, subkey
+from credstore_pipeline.core.rules.associations import association_ids
 
 SCHEMA = pa.schema(
     [
@@ -20,9 +21,11 @@ SCHEMA = pa.schema(
         ("detail", pa.string()),
         ("sealed_row", pa.string()),
         ("content_fp", pa.binary()),
+        ("row_id", pa.string()),
     ]
 )
-"""Rows of `quarantine/rows`; `content_fp` is a keyed digest of the row as the source holds it."""
+"""Rows of `quarantine/rows`; `content_fp` is a keyed digest of the row as the source holds it, `row_id` the id that
+it has, or would have, in the target."""
 
 
 class RowSealer:
@@ -41,12 +44,18 @@ class RowSealer:
             extracted: The rows as extracted.
         """
         rows = _as_dicts(extracted.take(refused["row_index"]))
+        links = refused.num_rows and refused["source_table"][0].as_py() == "credential_tags"
+        row_ids = association_ids(extracted).take(refused["row_index"]) if links else refused["source_id"]
         texts = [json.dumps(row, sort_keys=True).encode() for row in rows]
         sealed = [self._fernet.encrypt(text).decode() for text in texts]
         digests = [hashlib.blake2b(text, key=self._content_key, digest_size=16).digest() for text in texts]
         return pa.table(
             {name: refused[name] for name in SCHEMA.names[:5]}
-            | {"sealed_row": pa.array(sealed, pa.string()), "content_fp": pa.array(digests, pa.binary())}
+            | {
+                "sealed_row": pa.array(sealed, pa.string()),
+                "content_fp": pa.array(digests, pa.binary()),
+                "row_id": row_ids,
+            }
         ).cast(SCHEMA)
 
     def open(self, sealed_row: str) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""What one load takes to the target."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from credstore_pipeline.core.load.ledger import SnapshotRef
+
+
+@dataclass(frozen=True)
+class Cargo:
+    """What one load takes to the target.
+
+    Attributes:
+        rows: Validated rows by table.
+        repairs: Repairs of all tables.
+        tag_map: Source tags that other target tags stand for.
+        quarantine: Sealed quarantine rows.
+        snapshot: Where the rows come from.
+        wrapped_data_key: The data key that their fingerprints were made under, wrapped.
+        data_key: The same, unwrapped.
+        replayed: Quarantine rows that this load takes up alone; None for all.
+    """
+
+    rows: dict[str, pa.Table]
+    repairs: pa.Table
+    tag_map: pa.Table
+    quarantine: pa.Table
+    snapshot: SnapshotRef
+    wrapped_data_key: bytes
+    data_key: bytes
+    replayed: pa.Table | None = None
+
+    def __repr__(self) -> str:
+        """Show the snapshot's name alone."""
+        return f"Cargo({self.snapshot.name})"
