@@ -1,0 +1,1 @@
+"""Another target key, and which keys are still needed."""
