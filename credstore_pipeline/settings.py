@@ -142,6 +142,21 @@ class MigrationSettings(TargetSettings):
         description="A sealed password longer than the column: `keep` quarantines the row, `widen` alters the column "
         "to text.",
     )
+    CREDSTORE_CONFLICTS: Literal["manual", "source", "target"] = Field(
+        "manual",
+        description="A value, or a row, that was changed on both sides since the last load: `manual` keeps the "
+        "target's and waits for job `resolve_conflicts`, the others decide. What is discarded is kept sealed.",
+    )
+    CREDSTORE_SECRET_CONFLICTS: Literal["manual", "source", "target"] = Field(
+        "manual", description="The same for usernames and passwords, and for rows in which one of them changed."
+    )
+    CREDSTORE_MAX_DELETE_FRACTION: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="The part of a table's rows that may be deleted in the source between two loads; three rows always "
+        "may, all of them never. More is refused unless the run config confirms the number.",
+    )
     CREDSTORE_BACKUP_DIR: Path | None = Field(
         None, description="Snapshots (default: `credstore-snapshots` beside DAGSTER_HOME). Never below DAGSTER_HOME."
     )

@@ -38,7 +38,7 @@ BLOCKING = {
     },
     "postgres/credential_tags": {"no_orphans", "selection_order_matches"},
 }
-NOTES = {"preflight/census": {"no_published_default_passwords"}, "postgres/credentials": {"rows_not_ours"}}
+NOTES = {"preflight/census": {"no_published_default_passwords"}, "postgres/credentials": {"rows_not_ours", "no_conflicts_wait"}}
 
 SEEDS = {"seed/default_tags", "seed/default_credentials"}
 JOBS = {

@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pyarrow as pa
+from pydantic import Field
 
 from credstore_pipeline.assets.columns import lineage
 from credstore_pipeline.assets.snapshot import SNAPSHOT
@@ -16,6 +17,17 @@ from credstore_pipeline.core.taking import snapshot_ref
 from credstore_pipeline.core.validation.gates import require_gates
 from credstore_pipeline.freshness import freshness
 from credstore_pipeline.resources import Credstore
+
+
+class LoadConfig(dg.Config):
+    """What an operator may say about one load."""
+
+    confirm: dict[str, int] = Field(
+        default={},
+        description="Guards that this load may override, each by the number that it showed when it refused, such as "
+        "`deleted_credentials: 40`. Holds for this run alone.",
+    )
+
 
 POSTGRES = {table: dg.AssetKey(["postgres", table]) for table in TABLES}
 
@@ -49,6 +61,7 @@ DESCRIPTIONS = {
 def postgres(  # noqa: ANN201
     context: dg.AssetExecutionContext,
     credstore: Credstore,
+    config: LoadConfig,
     snapshot: Frame,
     quarantine: Frame,
     tags: Frame,
@@ -70,13 +83,23 @@ def postgres(  # noqa: ANN201
             data_key=data_key,
         )
         progress = Progress("Reading back and opening", credentials.rows.num_rows, context.log.info)
-        loaded = load(work.deployment, work.ring, work.run_id, cargo, log=context.log.info, progress=progress)
+        loaded = load(
+            work.deployment,
+            work.ring,
+            work.run_id,
+            cargo,
+            log=context.log.info,
+            progress=progress,
+            confirm=config.confirm,
+        )
         numbers = {
             f"{table}_{what}": count for table, counts in loaded.counts.items() for what, count in counts.items()
         }
         written = sum(loaded.counts[table][what] for table in TABLES for what in ("inserted", "updated"))
+        deleted = sum(loaded.counts[table]["deleted"] for table in TABLES)
         text = (
-            f"{loaded.kind} load committed: {written} rows written, {loaded.proven_rows} read back, opened and equal."
+            f"{loaded.kind} load committed: {written} rows written, {loaded.proven_rows} read back, opened and equal; "
+            f"{deleted} deleted, {loaded.counts['ledger'].get('conflicts_waiting', 0)} conflicts wait."
         )
         work.report.add(Part(work.name, "done", text, dict(numbers)))
     speed = work.speed(sum(frame.rows.num_rows for frame in frames.values()))

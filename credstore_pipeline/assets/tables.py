@@ -30,7 +30,11 @@ def as_check(verdict: Verdict, name: str, asset: dg.AssetKey) -> dg.AssetCheckRe
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.fatal else dg.AssetCheckSeverity.WARN,
         description=verdict.text,
-        metadata={**docs_of(name), **verdict.numbers},
+        metadata={
+            **docs_of(name),
+            **verdict.numbers,
+            **({"rows": as_table(list(verdict.rows))} if verdict.rows else {}),
+        },
     )
 
 

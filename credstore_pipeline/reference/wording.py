@@ -55,6 +55,9 @@ SETTINGS = {
     "CREDSTORE_PLAINTEXT": Words("`encrypt` or `refuse`", "refuse"),
     "CREDSTORE_MISSING_TAGS": Words("`quarantine` or `placeholder`", "placeholder"),
     "CREDSTORE_PASSWORD_COLUMN": Words("`keep` or `widen`", "widen"),
+    "CREDSTORE_CONFLICTS": Words("`manual`, `source` or `target`", "source"),
+    "CREDSTORE_SECRET_CONFLICTS": Words("`manual`, `source` or `target`", "target"),
+    "CREDSTORE_MAX_DELETE_FRACTION": Words("a number from 0 to 1", "0.25"),
     "CREDSTORE_BACKUP_DIR": Words(
         "a folder that is or can be made, outside DAGSTER_HOME",
         "/srv/credstore/snapshots",
@@ -152,5 +155,6 @@ KEY_USES = {
     Purpose.SECRET_FINGERPRINT: "fingerprints of passwords (BLAKE2b, 8 bytes)",
     Purpose.QUARANTINE: "sealing quarantined rows (Fernet)",
     Purpose.CONTENT: "knowing a quarantined row again by its content (BLAKE2b, 16 bytes)",
+    Purpose.CONFLICT: "sealing both values of a conflict (Fernet)",
 }
 """Every derived key: its one use."""

@@ -1,6 +1,6 @@
 """Reads what the proofs speak of: the snapshot last loaded, the target's rows with a base, quarantine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,14 +10,24 @@ from sqlalchemy import Connection
 from credstore_pipeline.core.cells import cells_as_secrets, cells_as_text
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.load.meaning import Meaning
+from credstore_pipeline.core.load.columns import slots
+from credstore_pipeline.core.load.meaning import Meaning, as_packed
 from credstore_pipeline.core.load.reading import put_ids, qualified, read_rows
 from credstore_pipeline.core.rules.associations import association_ids
 from credstore_pipeline.core.secrets.pool import SecretPool
 from credstore_pipeline.core.target.bulk import copy_out
 
-BASE = pa.schema([("row_id", pa.string()), ("fp", pa.binary()), ("adopted", pa.bool_())])
-"""A table's base: what the target's row was last seen to mean, and whether it stood there before us."""
+BASE = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("fp", pa.binary()),
+        ("source_fp", pa.binary()),
+        ("adopted", pa.bool_()),
+        ("buried", pa.bool_()),
+    ]
+)
+"""A table's base: what both sides were last agreed to mean, whether the row stood in the target before us, and
+whether it was seen to go from the source."""
 
 READ_FROM_SOURCE = {
     "tags": ("id",),
@@ -55,7 +65,8 @@ class Evidence:
         source_secrets: Fingerprints of the snapshot's passwords, null where no key opens them.
         target: Target rows that have a base, by table; `complete` says that no column of `NEEDED` is NULL.
         target_secrets: fingerprint, encoding and `readable` of the target's passwords, aligned with `target`.
-        base: `BASE` by table.
+        base: `BASE` by table, rows with a tombstone left out.
+        buried: Ids of rows with a tombstone, by table.
         quarantined: source_table, source_rowid of open quarantine rows; `at_first`: since the initial load.
         tag_map: Source tag id -> target tag id.
         not_ours: Target rows without a base, by table.
@@ -70,6 +81,7 @@ class Evidence:
     target: dict[str, pa.Table]
     target_secrets: pa.Table
     base: dict[str, pa.Table]
+    buried: dict[str, pa.Array]
     quarantined: pa.Table
     tag_map: dict[str, str]
     not_ours: dict[str, int]
@@ -103,6 +115,7 @@ def gather(
     """
     rows = {table: source[table].rows for table in TABLES}
     target = {table: _target(connection, schema, table) for table in TABLES}
+    base = {table: _base(connection, table) for table in TABLES}
     with SecretPool(ring, meaning.secret_key) as pool:
         source_secrets = _source_secrets(rows["credentials"], pool, progress)
         opened = rows["credentials"].num_rows
@@ -120,7 +133,8 @@ def gather(
         source_secrets=source_secrets,
         target=target,
         target_secrets=target_secrets,
-        base={table: _base(connection, table) for table in TABLES},
+        base={table: rows.filter(pc.invert(rows["buried"])) for table, rows in base.items()},
+        buried={table: rows.filter(rows["buried"])["row_id"].combine_chunks() for table, rows in base.items()},
         quarantined=copy_out(
             connection,
             "SELECT source_table, source_rowid, first_run IN (SELECT run_id FROM credstore_sync.runs "
@@ -133,17 +147,32 @@ def gather(
     )
 
 
-def changed_since(evidence: Evidence, table: str, ids: list[str]) -> set[str]:
-    """Of the given target rows, those that mean something else than when they were last written or seen."""
+def changed_since(
+    evidence: Evidence, table: str, ids: list[str], columns: Sequence[str], *, or_apart: bool = False
+) -> set[str]:
+    """Of the given target rows, those of which one of the columns means something else than was last agreed.
+
+    Args:
+        evidence: What was read.
+        table: Which table the rows are of.
+        ids: Rows that differ.
+        columns: Where they differ.
+        or_apart: Whether rows count too of which the base itself says that both sides differ there: a conflict was
+            settled in favour of the target.
+    """
     if not ids:
         return set()
     put_ids(evidence.connection, "suspects", ids)
     stored = read_rows(evidence.connection, evidence.schema, table, "JOIN pg_temp.suspects i ON i.id = t.id")
     now, _ = evidence.meaning.of_stored(table, stored, only_primary=False)
     base = evidence.base[table]
-    seen = base["fp"].take(pc.index_in(stored["id"], base["row_id"].combine_chunks())).to_pylist()
-    rows = zip(stored["id"].to_pylist(), now, seen, strict=True)
-    return {row_id for row_id, found, before in rows if found.tobytes() != before}
+    seen = base.take(pc.index_in(stored["id"], base["row_id"].combine_chunks()))
+    chosen = slots(table, tuple(columns))
+    target, source = (as_packed(seen[name], now.shape[1])[:, chosen] for name in ("fp", "source_fp"))
+    moved = (now[:, chosen] != target).any(axis=1)
+    if or_apart:
+        moved |= (source != target).any(axis=1)
+    return {row_id for row_id, explained in zip(stored["id"].to_pylist(), moved, strict=True) if explained}
 
 
 def _target(connection: Connection, schema: str, table: str) -> pa.Table:
@@ -160,8 +189,8 @@ def _target(connection: Connection, schema: str, table: str) -> pa.Table:
 def _base(connection: Connection, table: str) -> pa.Table:
     return copy_out(
         connection,
-        "SELECT row_id, coalesce(target_fp, source_fp), adopted FROM credstore_sync.row_state "
-        f"WHERE source_table = '{table}' AND tombstone_at IS NULL",
+        "SELECT row_id, coalesce(target_fp, source_fp), source_fp, adopted, tombstone_at IS NOT NULL "
+        f"FROM credstore_sync.row_state WHERE source_table = '{table}'",
         BASE,
     )
 

@@ -16,6 +16,7 @@ from credstore_pipeline.core.proofs.evidence import READ_FROM_SOURCE, gather
 from credstore_pipeline.core.proofs.rows import no_orphans, row_counts_match, selection_order_matches
 from credstore_pipeline.core.proofs.secrets import (
     application_can_read,
+    no_conflicts_wait,
     no_plaintext_at_rest,
     rows_not_ours,
     secrets_match_source,
@@ -64,6 +65,12 @@ CLAIMS: dict[str, Claim] = {
         "fail on one.",
     ),
     "rows_not_ours": Claim("credentials", "Rows of the application beside ours: counted, not touched.", fatal=False),
+    "no_conflicts_wait": Claim(
+        "credentials",
+        "No change waits for a person to choose between the source and the target; while one waits, the target's "
+        "value stands.",
+        fatal=False,
+    ),
 }
 """Check name -> its claim, in the order they are reported."""
 
@@ -118,6 +125,7 @@ def _prove(
             "selection_order_matches": selection_order_matches(evidence),
             "application_can_read": application_can_read(evidence),
             "rows_not_ours": rows_not_ours(evidence),
+            "no_conflicts_wait": no_conflicts_wait(evidence),
         }
 
 

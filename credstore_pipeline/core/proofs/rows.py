@@ -24,7 +24,8 @@ def row_counts_match(evidence: Evidence) -> Verdict:
     numbers: Figures = {}
     for table in TABLES:
         ids, rowids = evidence.source_ids[table], evidence.source[table]["source_rowid"].combine_chunks()
-        known = evidence.base[table]["row_id"].combine_chunks()
+        # A row that came back as it was stays deleted: its tombstone accounts for it.
+        known = pa.concat_arrays([evidence.base[table]["row_id"].combine_chunks(), evidence.buried[table]])
         if table == "tags":
             known = pa.concat_arrays([known, pa.array(list(evidence.tag_map), pa.string())])
         loaded, held = pc.is_in(ids, value_set=known), pc.is_in(rowids, value_set=evidence.held(table))
@@ -57,7 +58,12 @@ def _parent_deleted(evidence: Evidence) -> pa.Array:
     gone = set(evidence.base["credentials"]["row_id"].to_pylist()) - set(
         evidence.target["credentials"]["id"].to_pylist()
     )
-    known = {*evidence.base["tags"]["row_id"].to_pylist(), *evidence.tag_map.values()}
+    gone |= set(evidence.buried["credentials"].to_pylist())
+    known = {
+        *evidence.base["tags"]["row_id"].to_pylist(),
+        *evidence.buried["tags"].to_pylist(),
+        *evidence.tag_map.values(),
+    }
     gone_tags = known - _tags_there(evidence)
     gone_tags |= {source for source, target in evidence.tag_map.items() if target in gone_tags}
     by_credential = pc.is_in(_text(rows, "credential_id"), value_set=pa.array(sorted(gone), pa.string()))
@@ -96,7 +102,8 @@ def selection_order_matches(evidence: Evidence) -> Verdict:
         return Verdict(True, "There are no associations to compare.", {"tags_compared": 0})
     moved = (joined["tag"] != joined["tag_id"]) | (joined["credential"] != joined["credential_id"])
     suspects = joined[moved | joined["tag"].isin(_out_of_order(joined))]["id"].tolist()
-    explained = changed_since(evidence, "credential_tags", suspects)
+    columns = ["credential_id", "tag_id", "priority"]
+    explained = changed_since(evidence, "credential_tags", suspects, columns, or_apart=True)
     left = ~joined["id"].isin(explained)
     wrong = _out_of_order(joined[left & ~moved]) | set(joined.loc[left & moved, "tag"])
     numbers: Figures = {

@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from credstore_pipeline.core.proofs.evidence import Evidence, changed_since
+from credstore_pipeline.core.proofs.evidence import NEEDED, Evidence, changed_since
+from credstore_pipeline.core.sync.waiting_list import list_waiting
 from credstore_pipeline.core.validation.gates import Figures, Verdict
 
 SHOWN = 10
@@ -21,7 +22,7 @@ def secrets_match_source(evidence: Evidence) -> Verdict:
     held = pc.is_in(evidence.source["credentials"]["source_rowid"], value_set=evidence.held("credentials"))
     shut = pc.and_(pc.is_null(evidence.source_secrets), pc.invert(held))
     shut_here = _ids_where(target, pc.fill_null(shut.take(at), False))
-    explained = changed_since(evidence, "credentials", differing)
+    explained = changed_since(evidence, "credentials", differing, ["password"], or_apart=True)
     wrong = [row_id for row_id in differing if row_id not in explained]
     in_both = len(at) - at.null_count
     numbers: Figures = {
@@ -49,7 +50,7 @@ def no_plaintext_at_rest(evidence: Evidence) -> Verdict:
     """No password that the pipeline wrote stands in the clear."""
     plain = pc.equal(evidence.target_secrets["encoding"], "plaintext")
     ids = _ids_where(evidence.target["credentials"], plain)
-    explained = _adopted(evidence, ids) | changed_since(evidence, "credentials", ids)
+    explained = _adopted(evidence, ids) | changed_since(evidence, "credentials", ids, ["password"])
     wrong = [row_id for row_id in ids if row_id not in explained]
     numbers: Figures = {"plaintext": len(wrong), "the_applications_own_plaintext": len(explained)}
     text = f"{len(wrong)} passwords stand in the clear (id {_some(wrong)})."
@@ -62,11 +63,15 @@ def application_can_read(evidence: Evidence) -> Verdict:
     numbers: Figures = {}
     for table in ("credentials", "credential_tags"):
         rows = evidence.target[table]
-        bad = pc.invert(rows["complete"])
+        faulty = {tuple(NEEDED[table]): pc.invert(rows["complete"])}
         if table == "credentials":
-            bad = pc.or_(bad, pc.invert(evidence.target_secrets["readable"]))
-        ids = _ids_where(rows, bad)
-        explained = _adopted(evidence, ids, table) | changed_since(evidence, table, ids)
+            faulty["password",] = pc.invert(evidence.target_secrets["readable"])
+        ids, explained = [], set()
+        for columns, bad in faulty.items():
+            found = _ids_where(rows, bad)
+            ids += [row_id for row_id in found if row_id not in ids]
+            explained |= changed_since(evidence, table, found, columns)
+        explained |= _adopted(evidence, ids, table)
         wrong = [row_id for row_id in ids if row_id not in explained]
         numbers |= {f"{table}_read": rows.num_rows - len(ids), f"{table}_unreadable": len(wrong)}
         numbers[f"{table}_the_applications_own"] = len(explained)
@@ -97,3 +102,14 @@ def _ids_where(rows: pa.Table, mask: pa.ChunkedArray | pa.Array) -> list[str]:
 def _adopted(evidence: Evidence, ids: list[str], table: str = "credentials") -> set[str]:
     base = evidence.base[table]
     return set(base.filter(base["adopted"])["row_id"].to_pylist()) & set(ids)
+
+
+def no_conflicts_wait(evidence: Evidence) -> Verdict:
+    """No conflict waits for a person."""
+    count, listed = list_waiting(evidence.connection)
+    text = (
+        f"{count} conflicts wait; the target keeps its values. Settle them with the job `resolve_conflicts`."
+        if count
+        else "No conflict waits."
+    )
+    return Verdict(not count, text, {"conflicts_waiting": count}, fatal=False, rows=tuple(listed))

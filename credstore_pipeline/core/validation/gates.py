@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,12 +31,14 @@ class Verdict:
         text: What was found and, when red, what to do.
         numbers: Figures to compare over time.
         fatal: False makes a red verdict a warning.
+        rows: What it speaks of, as a table: ids, columns, times.
     """
 
     passed: bool
     text: str
     numbers: Figures = field(default_factory=dict)
     fatal: bool = True
+    rows: tuple[dict[str, Any], ...] = ()
 
 
 def account(
