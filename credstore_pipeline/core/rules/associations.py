@@ -73,8 +73,12 @@ def validate_associations(
         faults.add(reason, broken, details)
     sources = _source_ids(rows, read, given)
     tag_ids = columns["tag_id"].dictionary_encode()
+    loadable = credentials.rows["id"].combine_chunks()
+    if target.loaded_credentials:
+        # Refused is the change alone, of a credential that stands in the target: its associations go on.
+        loadable = pa.concat_arrays([loadable, pa.array(sorted(target.loaded_credentials), pa.string())])
     known = Parents(
-        loadable=credentials.rows["id"].combine_chunks(),
+        loadable=loadable,
         extracted=read_text(credentials_extracted.rows, "id").text,
         tags=find_tags(tag_ids.dictionary.to_pylist(), tags, target, missing_tags),
     )

@@ -76,7 +76,9 @@ def find_tags(tag_ids: Iterable[str], tags: Verdict, target: TargetView, missing
         if tag_id in in_file:
             found[tag_id] = in_file[tag_id]
         elif tag_id in refused:
-            continue
+            # Refused is the change alone, of a tag that was loaded earlier: it bears what it bore.
+            if tag_id in target.own_tags and tag_id in in_target:
+                found[tag_id] = tag_id
         elif remembered is not None and remembered in in_target:
             found[tag_id] = remembered
         elif tag_id in in_target:
@@ -115,7 +117,10 @@ def refuse_by_reference(
     source_ids = tag_ids.dictionary.to_pylist()
     target_ids = pa.array([parents.tags.target_ids.get(tag_id) for tag_id in source_ids], pa.string())
     lengths = np.array([len(tag_id) for tag_id in source_ids], dtype=np.int64)
-    refused = np.array([tag_id in parents.tags.refused for tag_id in source_ids], dtype=np.bool_)
+    refused = np.array(
+        [tag_id in parents.tags.refused and tag_id not in parents.tags.target_ids for tag_id in source_ids],
+        dtype=np.bool_,
+    )
     nowhere = ~as_mask(target_ids.is_valid()) & ~refused
     long = nowhere & (lengths > limit if limit is not None else False)
     of_row = tag_ids.indices.fill_null(len(source_ids)).to_numpy()

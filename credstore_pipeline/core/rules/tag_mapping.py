@@ -72,14 +72,14 @@ def map_tags(tags: Sequence[FileTag], target: TargetView) -> Mapping:
         else:
             open_tags.append(tag)
 
-    rewritten = _rewritten(open_tags, in_target)
+    rewritten = _rewritten([tag for tag in open_tags if tag.id not in target.renamed_tags], in_target)
     taken = {name: tag_id for tag_id, name in in_target.items() if tag_id not in rewritten}
     for tag in open_tags:
         if taken.get(tag.name, tag.id) != tag.id:
             mapped[tag.row] = (taken[tag.name], SAME_NAME)
     open_tags = [tag for tag in open_tags if tag.row not in mapped]
 
-    bearers = _bearers(tags, open_tags, mapped, rewritten)
+    bearers = _bearers(tags, open_tags, mapped, rewritten | target.renamed_tags)
     own = {tag.row for tag in open_tags if tag.writable and bearers[tag.name] == tag.id}
     for tag in open_tags:
         if bearers.get(tag.name, tag.id) != tag.id:

@@ -50,6 +50,8 @@ class TargetView:
         tag_map: Source tag id -> target tag id, as earlier runs mapped them.
         repaired: (table, row id or `*`, column) -> value of the first repair, None where none was listed.
         own_tags: Ids of target tags that this pipeline wrote.
+        renamed_tags: Those of them that the application gave another name, which they keep.
+        loaded_credentials: Ids of source credentials that were loaded earlier; as many as were asked about.
     """
 
     limits: Mapping[tuple[str, str], int | None]
@@ -57,6 +59,8 @@ class TargetView:
     tag_map: Mapping[str, str] = field(default_factory=dict)
     repaired: Mapping[tuple[str, str, str], str | None] = field(default_factory=dict)
     own_tags: frozenset[str] = frozenset()
+    renamed_tags: frozenset[str] = frozenset()
+    loaded_credentials: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

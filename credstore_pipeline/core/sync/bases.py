@@ -22,20 +22,21 @@ _WRITTEN = (
 )
 
 
-def read_base(connection: Connection, table: str, ids: pa.Array, place: str) -> Base:
+def read_base(connection: Connection, table: str, ids: pa.Array, place: str | None) -> Base:
     """The base of the rows with the given ids, in their order.
 
     Args:
         connection: The load's transaction.
         table: Which table they are of.
         ids: Ids of rows that have a base.
-        place: A temporary table that holds at least them.
+        place: A temporary table that holds at least them; None reads the whole table's base.
     """
+    among = f"JOIN pg_temp.{place} i ON i.id = s.row_id " if place else ""
     found = copy_out(
         connection,
         "SELECT s.row_id, s.source_fp, coalesce(s.target_fp, s.source_fp), s.success_count, s.failure_count, "
         "s.target_success_count, s.target_failure_count FROM credstore_sync.row_state s "
-        f"JOIN pg_temp.{place} i ON i.id = s.row_id WHERE s.source_table = '{table}'",
+        f"{among}WHERE s.source_table = '{table}'",
         _READ,
     )
     found = found.take(pc.index_in(ids, found["row_id"].combine_chunks()))

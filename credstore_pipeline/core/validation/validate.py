@@ -1,7 +1,7 @@
 """One pass of the row rules over all three tables, ready for the gates and the load."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from credstore_pipeline.core.target.shape import TargetShape, read_shape
 from credstore_pipeline.core.target.sync import sync_exists
 from credstore_pipeline.core.validation.gates import ACCOUNTED, LISTED, Verdict, account, allowed
 from credstore_pipeline.core.validation.quarantine import RowSealer
-from credstore_pipeline.core.validation.view import view_target
+from credstore_pipeline.core.validation.view import loaded_among, view_target
 
 DIFFERS = "the target had a row with this id and another meaning before anything was loaded"
 
@@ -98,7 +98,7 @@ def validate(
     def judge_against_target() -> dict[str, RuleVerdict]:
         with transaction(engine, "validation", deployment.target.schema) as connection:
             shape = read_shape(connection, deployment.target.schema)
-            view = view_target(connection, shape, deployment.policies)
+            view = view_target(connection, shape, deployment.policies, meaning)
             return _apply_rules(connection, shape, view, meaning, deployment, extracted, judged, began_at)
 
     verdicts = retrying(judge_against_target)
@@ -147,6 +147,8 @@ def _apply_rules(
     credentials = unless_foreign(
         "credentials", validate_credentials(extracted["credentials"], judged.rows, view, snapshot_time=snapshot_time)
     )
+    refused = credentials.quarantine["source_id"].drop_null().to_pylist()
+    view = replace(view, loaded_credentials=loaded_among(connection, refused) if has_base else frozenset())
     links, placeholders = validate_associations(
         extracted["credential_tags"],
         credentials.frame,

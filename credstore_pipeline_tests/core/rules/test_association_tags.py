@@ -117,9 +117,14 @@ def test_a_quarantined_tag_gets_no_placeholder():
     assert placeholders.num_rows == 0
 
 
-def test_a_quarantined_tag_leads_nowhere_also_where_the_target_has_its_id():
-    known = {"tags": [{"id": "t1", "name": "R"}], "own_tags": frozenset({"t1"}), "tag_map": {"t2": "t1"}}
-    view = target(**known)
+def test_a_quarantined_tag_leads_nowhere_unless_it_was_loaded_earlier():
+    known = {"tags": [{"id": "t1", "name": "R"}], "tag_map": {"t2": "t1"}}
+    view = target(**known, own_tags=frozenset({"t1"}))
+    verdict = validate_tags(tags({"color": "bright-blue"}, {"name": None}), view, snapshot_time=SNAPSHOT_TIME)
+    found = find_tags(["t1", "t2", "t3"], verdict, view, "placeholder")
+    assert found == TagTargets({"t1": "t1", "t3": "t3"}, frozenset({"t1", "t2"}), frozenset({"t3"}))
+
+    view = target(**known | {"tags": []})
     verdict = validate_tags(tags({"color": "bright-blue"}, {"name": None}), view, snapshot_time=SNAPSHOT_TIME)
     found = find_tags(["t1", "t2", "t3"], verdict, view, "placeholder")
     assert found == TagTargets({"t3": "t3"}, frozenset({"t1", "t2"}), frozenset({"t3"}))
