@@ -161,6 +161,10 @@ def settings() -> dict[str, str]:
         "NETRAVEN_ENCRYPTION_KEY": APPLICATION_KEY,
         "CREDSTORE_SOURCE_KEYS": json.dumps([FORMER_KEY, RAW.text]),
         "CREDSTORE_KEY_BACKUP_PASSWORD": BACKUP_PASSWORD,
+        **{f"CREDSTORE_SEED_{role}_PASSWORD": canary(f"seed {role}") for role in ("ADMIN", "BACKUP", "MONITOR")},
+        "CREDSTORE_ROLLBACK_KEY": canary("rollback key"),
+        # Nobody listens there.
+        "CREDSTORE_FAILURE_WEBHOOK": f"http://127.0.0.1:9/{WORD}",
     }
     assert {*told, "CREDSTORE_POSTGRES_URL", "POSTGRES_PASSWORD"} == set(secret_names())
     return told
