@@ -184,6 +184,7 @@ def test_the_demos_output_tells_what_the_demo_tells() -> None:
     assert advice.items() <= {(str(reason), text) for reason, text in WHAT_TO_DO.items()}
 
 
+@pytest.mark.ci
 def test_the_runbook_runs_as_it_is_written(database: Target, tmp_path: Path) -> None:
     """Every block that is marked, in order, in one shell; then the SQL, of which the last takes everything back."""
     blocks = [(found["commands"], int(found["exit"] or 0)) for found in RUN.finditer(TEXT["README.md"])]

@@ -14,6 +14,9 @@ from credstore_pipeline.core.report import Part, RunReport, overall
 from credstore_pipeline.io_manager import root_run_id
 from credstore_pipeline.resources import Credstore
 
+REPORT_STEP = "report__migration"
+"""The step of `report/migration`, as Dagster names it."""
+
 
 class Stage:
     """One step at work.
@@ -64,13 +67,15 @@ def stage(
             work.report.add(Part(name, "failed", unforeseen(name, error, state)))
             raise
         finally:
-            if _nothing_follows(context) or overall(work.report.parts()) in ("refused", "failed"):
+            if _is_last(context) or overall(work.report.parts()) in ("refused", "failed"):
                 _show(context, work.report)
 
 
-def _nothing_follows(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> bool:
-    """Whether no other step of this run waits for this one."""
+def _is_last(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> bool:
+    """Whether this step ends the run: the report does where there is one; else every step that none waits for."""
     own = context.op_execution_context.op.name
+    if any(node.name == REPORT_STEP for node in context.job_def.nodes):
+        return own == REPORT_STEP
     inputs = [found for needs in context.job_def.dependencies.values() for found in needs.values()]
     return not any(before.node == own for found in inputs for before in found.get_node_dependencies())
 
