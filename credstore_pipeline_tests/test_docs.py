@@ -118,7 +118,8 @@ def test_every_link_leads_somewhere(page: str) -> None:
 def test_every_variable_that_is_named_is_a_setting(page: str) -> None:
     words = set(re.findall(r"\b(?:CREDSTORE|NETRAVEN|POSTGRES)_[A-Z_]+[A-Z]\b", TEXT[page]))
     words -= {f"{name}_FILE" for name in secret_names()}
-    code = "\n".join(module.read_text(encoding="utf-8") for module in (ROOT / "credstore_pipeline").rglob("*.py"))
+    modules = [*(ROOT / "credstore_pipeline").rglob("*.py"), *(ROOT / "docker").glob("*.yaml")]
+    code = "\n".join(module.read_text(encoding="utf-8") for module in modules)
     assert {word for word in words if word not in code} == set()
 
 
