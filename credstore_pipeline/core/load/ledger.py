@@ -224,6 +224,15 @@ def put_run(
     )
 
 
+def put_event(connection: Connection, run_id: str, kind: str, started_at: datetime, counts: Counts) -> None:
+    """Record a run that loaded nothing from a snapshot; its row is the proof that its transaction committed."""
+    connection.exec_driver_sql(
+        "INSERT INTO credstore_sync.runs (run_id, kind, pipeline_version, started_at, finished_at, counts) "
+        "VALUES (%s, %s, %s, %s, clock_timestamp(), %s::jsonb)",
+        (run_id, kind, __version__, started_at, json.dumps(counts)),
+    )
+
+
 def committed(connection: Connection, run_id: str) -> tuple[str, Counts] | None:
     """Kind and counts of the run, if its transaction committed; None if it did not."""
     row = connection.exec_driver_sql(

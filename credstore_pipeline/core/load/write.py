@@ -19,7 +19,7 @@ from credstore_pipeline.core.sync.changed import Updated, merge_changed
 from credstore_pipeline.core.sync.passage import Incoming, Passage
 from credstore_pipeline.core.target.bulk import copy_in
 
-__all__ = ["Incoming", "Written", "write_created", "write_existing"]
+__all__ = ["Incoming", "Written", "insert", "write_created", "write_existing"]
 
 RUN_AGAIN = "Launch the job again: it reads the target anew."
 
@@ -77,7 +77,7 @@ def write_existing(work: Passage, incoming: Incoming) -> Written:
     new = _with_parents(work, incoming, [*classes.new, *brought.reinstated])
     changed = _with_parents(work, incoming, classes.changed)
     inserted = incoming.subset(new)
-    _insert(work, inserted)
+    insert(work, inserted)
     updated = merge_changed(work, incoming, changed)
     if incoming.table == "credentials":
         work.revived.update(new)
@@ -114,7 +114,12 @@ def _counts(
     }
 
 
-def _insert(work: Passage, incoming: Incoming) -> None:
+def insert(work: Passage, incoming: Incoming) -> None:
+    """Insert rows that are not there, with their base.
+
+    Raises:
+        TransientTargetError: If one of them, or one of its name, is there after all.
+    """
     if not incoming.rows.num_rows:
         return
     columns = SCHEMAS[incoming.table].names

@@ -45,7 +45,7 @@ def delete_departed(work: Passage, departed: Mapping[str, Departed]) -> dict[str
     links = departed["credential_tags"]
     kept = pa.array([*credentials.left, *credentials.waiting], pa.string())
     with_parent = pc.is_in(links.rows["parent_id"], value_set=kept)
-    followers = _followers(work, credentials.deleted)
+    followers = followers_of(work, credentials.deleted)
     own = links.rows.filter(pc.and_(links.rows["there"], pc.invert(with_parent)))
     alone = own.filter(pc.invert(pc.is_in(own["id"], value_set=pa.array(followers, pa.string()))))
     judged = _judge(work, "credential_tags", list(alone["id"].to_pylist()))
@@ -67,6 +67,17 @@ def delete_departed(work: Passage, departed: Mapping[str, Departed]) -> dict[str
         "credential_tags": len(judged.deleted) + len(followers),
         "tags": len(tags.deleted),
     }
+
+
+def delete_with_followers(work: Passage, table: str, ids: list[str]) -> None:
+    """Delete rows as a person decided, whatever uses them; ours that go with them have a tombstone too."""
+    if table == "credentials":
+        following = followers_of(work, ids)
+        _note_followers(work, following)
+        _delete(work, "credential_tags", following)
+        bury(work.connection, "credential_tags", following)
+    _delete(work, table, ids)
+    bury(work.connection, table, ids)
 
 
 def _there(departed: Departed) -> list[str]:
@@ -111,7 +122,7 @@ def _judge(work: Passage, table: str, ids: list[str]) -> Judged:
     return judged
 
 
-def _followers(work: Passage, credentials: list[str]) -> list[str]:
+def followers_of(work: Passage, credentials: list[str]) -> list[str]:
     """Every association of ours with one of these credentials."""
     if not credentials:
         return []

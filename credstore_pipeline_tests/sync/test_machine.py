@@ -1,0 +1,60 @@
+"""The state machine, some hundred steps by default, thousands where only CI runs, any number by `make soak`."""
+
+import itertools
+import os
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from credstore_pipeline.core.load import transaction as load_transaction
+from credstore_pipeline.core.target.retry import retrying
+from credstore_pipeline_tests.pipeline.flow import already, source
+from credstore_pipeline_tests.sync.machine import Window
+from credstore_pipeline_tests.sync.world import World
+
+STEPS = 40
+
+
+@pytest.fixture
+def window(administrator, database, tmp_path, monkeypatch):
+    """A machine whose every example starts on an empty store and an empty database."""
+    monkeypatch.setattr(load_transaction, "retrying", partial(retrying, sleep=lambda seconds: None))
+    numbers = itertools.count()
+
+    def empty(at):
+        with source(at) as store:
+            for table in ("credential_tags", "credentials", "tags", "device_tags", "tag_rules"):
+                store.execute(f"DELETE FROM {table}")
+
+    def make():
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        return World(already("window", "web", empty, administrator, database, folder))
+
+    return type("WindowHere", (Window,), {"make": staticmethod(make)})
+
+
+def drive(machine, examples):
+    """Run so many examples of 40 steps."""
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+            database=None,
+        ),
+    )
+
+
+def test_whatever_happens_postgresql_is_what_the_model_says(window):
+    drive(window, 8)
+
+
+@pytest.mark.ci
+def test_it_is_so_for_thousands_of_steps(window):
+    drive(window, int(os.environ.get("CREDSTORE_SOAK_EXAMPLES", "60")))
