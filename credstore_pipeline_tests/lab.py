@@ -110,11 +110,11 @@ class Lab:
             os.environ.update(before)
         return Run(result.success, result.run_id, list(result.all_events), logged)
 
-    def command(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        """Run the real command line."""
+    def command(self, *arguments: str, program: str = DAGSTER, **settings: str) -> "subprocess.CompletedProcess[str]":
+        """Run the real command line: `dagster` materializing everything, unless told otherwise."""
         return subprocess.run(
             [
-                DAGSTER,
+                program,
                 *(arguments or ("asset", "materialize", "-m", "credstore_pipeline.definitions", "--select", "*")),
             ],
             cwd=ROOT,
