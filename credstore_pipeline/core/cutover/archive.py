@@ -19,7 +19,7 @@ _COMPANIONS = ("-wal", "-shm", "-journal")
 
 @contextmanager
 def alone(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
-    """Hold the file exclusively, its -wal emptied into it; no other connection that has it open in WAL mode is left.
+    """Hold the file exclusively, its -wal merged into it for good; nobody who has it open in WAL mode is left.
 
     In rollback-journal mode a connection that is idle holds nothing and cannot be seen.
 
@@ -33,10 +33,11 @@ def alone(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("COMMIT")
-            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            # With no -wal of its own, this connection removes none when it closes: another file may bear its name then.
+            mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
             # The lock outlives the transaction in this mode.
             connection.execute("BEGIN EXCLUSIVE")
-        if busy:
+        if mode != "delete":
             raise SourceBusy("source", "its -wal could not be emptied", todo="Stop whoever still has it open.")
         yield connection
     finally:
