@@ -12,13 +12,16 @@ DEMO ?=
 UI_HOME ?= $(CURDIR)/$(if $(DEMO),.demo/dagster_home,.dagster_home)
 UI_PORT ?= 3000
 
+# The best few of what the browser saw, kept in docs/screenshots.
+SCREENSHOTS := graph refused census checks picture launchpad report report-dark
+
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui bench clean
+.PHONY: help setup demo test check ui bench clean docs screenshots
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv, once
 
@@ -49,6 +52,14 @@ ui: $(READY) ## Dagster's UI on this machine; DEMO=1 opens it on what make demo 
 	@test -e $(UI_HOME)/dagster.yaml || cp credstore_pipeline/dagster_home/dagster.yaml $(UI_HOME)/
 	@set -a; $(if $(DEMO),. ./.demo/settings.env;) set +a; \
 	  DAGSTER_HOME="$(UI_HOME)" exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(UI_PORT)
+
+docs: $(READY) ## the documentation as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+screenshots: $(READY) ## pictures of the UI and the report for the documentation; needs Chromium
+	CREDSTORE_SCREENSHOTS="$(CURDIR)/artifacts/ui" $(BIN)/python -m pytest -m ci credstore_pipeline_tests/ui
+	@mkdir -p docs/screenshots
+	cp $(SCREENSHOTS:%=artifacts/ui/%.png) docs/screenshots/
 
 bench: $(READY) ## measure against pgloader and an ORM script; CREDENTIALS=1000000 for the large store
 	@$(BIN)/python -m credstore_pipeline.bench --credentials $(CREDENTIALS)

@@ -8,6 +8,7 @@ from credstore_pipeline.core.rules.repairs import Rule
 from credstore_pipeline.core.source.flavour import FLAVOURS
 from credstore_pipeline.core.target.sync_models import metadata
 from credstore_pipeline.definitions import defs
+from credstore_pipeline.reference import interfaces
 from credstore_pipeline.reference.flow import flow, order
 from credstore_pipeline.reference.wording import KEY_USES, REASONS, RULES, SETTINGS
 from credstore_pipeline.settings import Settings
@@ -123,6 +124,11 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "sync-tables": sync_tables,
     "key-uses": key_uses,
     "flavours": flavours,
+    "assets": lambda: _table(*interfaces.assets()),
+    "automation": lambda: _table(*interfaces.automation()),
+    "run-config": lambda: _table(*interfaces.run_config()),
+    "commands": lambda: _table(*interfaces.commands()),
+    "exit-codes": lambda: _table(*interfaces.exit_codes()),
 }
 """Name in a page's marker -> what stands there."""
 
