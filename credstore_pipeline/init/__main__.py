@@ -30,7 +30,9 @@ Exit codes: 0 done, 1 PostgreSQL cannot be used, 2 settings are missing or wrong
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run the program; says what it does on standard output, and why it failed in one line on standard error."""
     formatter = argparse.RawDescriptionHelpFormatter
-    argparse.ArgumentParser("credstore-init", description=ABOUT, formatter_class=formatter).parse_args(arguments)
+    parser = argparse.ArgumentParser("credstore-init", description=ABOUT, formatter_class=formatter)
+    parser.add_argument("--indexes", action="store_true", help="build the indexes that a large store gains from, too")
+    given = parser.parse_args(arguments)
     with ExitStack() as started:
 
         def start_embedded(base: Path | None) -> URL:
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
             seeding = seeding_from(settings, start_embedded)
             run_id = f"init-{uuid.uuid4()}"
             until_it_answers(
-                lambda: prepare_and_seed(seeding, run_id, _say),
+                lambda: prepare_and_seed(seeding, run_id, _say, indexes=given.indexes),
                 place=seeding.target.place,
                 max_s=settings.CREDSTORE_INIT_MAX_S,
                 say=_say,

@@ -14,7 +14,6 @@ from credstore_pipeline.settings_files import read_secret_files
 from credstore_pipeline.store.associations import AssociationOperations
 from credstore_pipeline.store.connecting import MODEL_SCHEMA, make_store_engine, store_url
 from credstore_pipeline.store.credentials import CredentialOperations
-from credstore_pipeline.store.indexes import build_indexes
 from credstore_pipeline.store.reencryption import ReencryptionOperations
 from credstore_pipeline.store.selection import SelectionOperations
 from credstore_pipeline.store.settings import StoreSettings
@@ -89,17 +88,6 @@ class CredentialStore(
             TargetError: If the server refuses, for example because a right is missing.
         """
         prepare_tables(self._transactions, self._schema)
-
-    def add_indexes(self) -> list[str]:
-        """Build the indexes that selection and counting gain from, if they are missing; returns what was built.
-
-        Nobody is kept waiting meanwhile. The tables' owner alone may do this, and nothing needs it: without them
-        a large store is slower.
-
-        Raises:
-            TargetError: If the server refuses, for example because the tables belong to another role.
-        """
-        return self._transactions.read("building indexes", lambda session: build_indexes(session, self._schema))
 
     def close(self) -> None:
         """Close the pool's connections; the store can be used again, and then connects anew."""

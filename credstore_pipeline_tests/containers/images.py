@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from credstore_pipeline_tests.lab import ROOT
@@ -52,9 +53,9 @@ class Buildah:
         """Fetch or build everything that the images install; for this Python, which has to be the base's version."""
         if not self.wheels.is_dir():
             pip = [sys.executable, "-m", "pip", "wheel", "-q", "-c", "constraints.txt", "-w", str(self.wheels)]
-            subprocess.run([*pip, ".[containers]", "dagster-webserver", "setuptools"], cwd=ROOT, check=True)
-            for own in self.wheels.glob("credstore_pipeline-*"):
-                own.unlink()
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+            wanted = [*project["dependencies"], *project["optional-dependencies"]["containers"], "dagster-webserver"]
+            subprocess.run([*pip, *wanted, "setuptools"], cwd=ROOT, check=True)
 
     def build(self, target: str) -> str:
         """Build a target of the Dockerfile; returns the image's name."""

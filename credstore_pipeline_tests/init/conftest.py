@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,11 +21,15 @@ PROGRAM = Path(sys.executable).with_name("credstore-init")
 class Init:
     """The program as a process of its own."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], settings: Mapping[str, str]) -> None:
         """Start it with nothing of ours in its environment but the settings."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self.process = subprocess.Popen(
-            [str(PROGRAM)], env={**plain, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [str(PROGRAM), *arguments],
+            env={**plain, **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def said(self, words: str, max_s: float = 60) -> str:
@@ -46,11 +50,11 @@ class Init:
 
 @pytest.fixture
 def init() -> Iterator[Callable[..., Init]]:
-    """Start the program: `init(POSTGRES_HOST=...)`."""
+    """Start the program: `init("--option", POSTGRES_HOST=...)`."""
     started: list[Init] = []
 
-    def start(**settings: str) -> Init:
-        started.append(Init(settings))
+    def start(*arguments: str, **settings: str) -> Init:
+        started.append(Init(arguments, settings))
         return started[-1]
 
     yield start

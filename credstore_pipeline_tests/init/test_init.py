@@ -58,6 +58,13 @@ def test_an_empty_database_gets_tables_tags_and_credentials_and_a_second_run_cha
     assert sorted(rows(database.url, state)) == before
 
 
+def test_indexes_are_built_where_that_is_asked(init, database):
+    for told in ("built credstore_credential_tags_by_tag, credstore_credential_tags_by_credential", "all there"):
+        code, out, _ = init("--indexes", CREDSTORE_POSTGRES_URL=url(database), CREDSTORE_SEED="false").end()
+        assert code == 0
+        assert f"credstore-init: indexes: {told}" in out
+
+
 def test_only_tables_if_seeds_are_switched_off(init, database):
     code, out, _ = init(CREDSTORE_POSTGRES_URL=url(database), CREDSTORE_SEED="false").end()
     assert code == 0

@@ -1,7 +1,10 @@
 import pytest
 
 from credstore_pipeline.core.errors import TargetError
-from credstore_pipeline.store.indexes import INDEXES
+from credstore_pipeline.core.target.connect import make_engine
+from credstore_pipeline.core.target.differences import check_shape
+from credstore_pipeline.core.target.indexes import INDEXES, add_indexes
+from credstore_pipeline.core.target.shape import read_shape
 from credstore_pipeline_tests.store.test_databases import use_everything
 
 pytestmark = pytest.mark.usefixtures("own")
@@ -11,9 +14,9 @@ def plan(sql, query):
     return "\n".join(line for (line,) in sql(f"EXPLAIN {query}"))
 
 
-def test_indexes_are_built_once_and_used(store, sql):
-    assert store.add_indexes() == list(INDEXES)
-    assert store.add_indexes() == []
+def test_indexes_are_built_once_and_used(store, sql, database):
+    assert add_indexes(database, "run") == list(INDEXES)
+    assert add_indexes(database, "run") == []
     sql("INSERT INTO tags (id, name) SELECT 't' || n, 't' || n FROM generate_series(1, 100) n")
     sql("INSERT INTO credentials (id, name, username) SELECT 'c' || n, '', '' FROM generate_series(1, 3000) n")
     sql(
@@ -26,20 +29,27 @@ def test_indexes_are_built_once_and_used(store, sql):
     assert "credstore_credential_tags_by_credential" in plan(sql, pair)
 
 
-def test_everything_works_with_indexes(store, sql):
-    store.add_indexes()
+def test_everything_works_with_indexes(store, database):
+    add_indexes(database, "run")
     use_everything(store)
 
 
-def test_an_index_whose_building_was_ended_is_built_anew(store, sql):
-    store.add_indexes()
+def test_an_index_whose_building_was_ended_is_built_anew(store, sql, database):
+    add_indexes(database, "run")
     name = next(iter(INDEXES))
     sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", name)
-    assert store.add_indexes() == [name]
+    assert add_indexes(database, "run") == [name]
     assert sql("SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", name) == [(True,)]
 
 
-def test_the_tables_owner_alone_may_build_them(store, make_store, login):
+def test_the_tables_owner_alone_may_build_them(store, login):
     with pytest.raises(TargetError) as caught:
-        make_store(url=login().url).add_indexes()
+        add_indexes(login(), "run")
     assert caught.value.sqlstate == "42501"
+    assert "being the owner of table credential_tags" in str(caught.value)
+
+
+def test_the_pipeline_loads_beside_them_as_before(store, database):
+    add_indexes(database, "run")
+    with make_engine(database, "run").connect() as connection:
+        assert check_shape(read_shape(connection, "public")) == []

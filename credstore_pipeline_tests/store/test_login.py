@@ -9,6 +9,8 @@ import pytest
 from credstore_pipeline.core.deployment import KeyMaterial
 from credstore_pipeline.core.keys.ring import build_ring
 from credstore_pipeline.core.secrets.sealing import seal
+from credstore_pipeline_tests.lab import make_lab
+from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, flow
 from credstore_pipeline_tests.store.conftest import KEY
 from credstore_pipeline_tests.store.ssh_device import SshDevice, log_in
 
@@ -105,3 +107,29 @@ def test_logins_at_once_are_all_counted(store, migrated, device):
     for thread in threads:
         thread.join()
     assert counters(store)["right"] == (8, 2) and counters(store)["wrong/routers"] == (1, 4)
+
+
+@pytest.mark.usefixtures("own")
+def test_a_legacy_store_is_migrated_and_its_credentials_log_in(tmp_path, database, make_store, device):
+    lab = make_lab(tmp_path, database, "setup_plain")
+    flow(lab).load()
+    store = make_store(TARGET_KEY)
+    tags = {tag.name: tag.id for tag in store.list_tags()}
+    device_tags = [tags["Routers"], tags["Switches"]]
+    ordered = store.get_credentials_for_tags(device_tags)
+    (backup,) = [one for one in ordered if one.username == "backup"]
+    tried = ordered[: ordered.index(backup) + 1]
+    before = counters(store)
+    # As the store's file has it, which the migration alone has opened and sealed.
+    (password,) = {row["password"] for row in lab.store.expected["credentials"] if row["id"] == backup.id}
+    device.passwords["backup"] = password
+    assert log_in(store, device_tags, device.port) == (backup.id, "version of the device")
+    assert device.tried == [one.username for one in tried]
+    assert len(tried) > 1
+    after = counters(store)
+    moved = {row_id: (after[row_id][0] - won, after[row_id][1] - lost) for row_id, (won, lost) in before.items()}
+    assert {row_id for row_id, change in moved.items() if change == (1, 0)} >= {backup.id}
+    assert {row_id for row_id, change in moved.items() if change == (0, 1)} >= {one.id for one in tried[:-1]}
+    assert sum(won for won, _ in moved.values()) == 2
+    assert sum(lost for _, lost in moved.values()) == 2 * len(tried[:-1])
+    assert flow(lab).red() == {}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import credstore_pipeline.store as package
 from credstore_pipeline.core import errors
+from credstore_pipeline.core.target.indexes import INDEXES
 from credstore_pipeline.store import CredentialStore, StoreSettings
-from credstore_pipeline.store.indexes import INDEXES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "store.md").read_text()
 

@@ -30,7 +30,7 @@ CREATE SCHEMA IF NOT EXISTS credstore_sync AUTHORIZATION credstore_migrator;
 REVOKE ALL ON SCHEMA credstore_sync FROM PUBLIC;
 
 -- Tables that are there already, made by the application or by an administrator. Ownership is not granted:
--- CREDSTORE_PASSWORD_COLUMN=widen and the optional indexes (docs/store.md) need the tables' owner.
+-- CREDSTORE_PASSWORD_COLUMN=widen and credstore-init --indexes need the tables' owner.
 DO $$
 DECLARE
     name text;

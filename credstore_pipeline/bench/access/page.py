@@ -16,7 +16,7 @@ Written by `python -m credstore_pipeline.bench.access`; the numbers are as measu
 
 - *SQLite*: the application's former access (its ORM queries, a credential at a time, counters read and written back).
 - *PostgreSQL*: `CredentialStore` on the application's tables as they are.
-- *PostgreSQL, indexes*: the same after `CredentialStore.add_indexes()`.
+- *PostgreSQL, indexes*: the same after `credstore-init --indexes`.
 
 Each client is a process of its own. *Refused*: answered with SQLite's "database is locked". *Lost*: status updates that
 were answered and are in no counter. Both databases write through to the disk; the server and all clients share this

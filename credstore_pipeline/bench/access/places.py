@@ -12,6 +12,8 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from credstore_pipeline.bench.access.contestants import HOT, Place
+from credstore_pipeline.core.deployment import Target
+from credstore_pipeline.core.target.indexes import add_indexes
 from credstore_pipeline.demo.stores import Store
 from credstore_pipeline.store import CredentialStore
 
@@ -38,7 +40,7 @@ def postgres_place(source: Place, url: URL, *, indexes: bool) -> Place:
         store.initialize()
         _copy(source.path or Path(), cursor)
         if indexes:
-            store.add_indexes()
+            add_indexes(Target(url), "bench")
         cursor.execute("VACUUM ANALYZE")
     name = "PostgreSQL, indexes" if indexes else "PostgreSQL"
     return Place(name, source.size, source.key, source.credential_ids, source.tag_ids, source.hot, url=url)
