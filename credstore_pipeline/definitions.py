@@ -2,10 +2,11 @@
 
 import dagster as dg
 
-from credstore_pipeline import checks, jobs, late_writes, schedules, sensors
+from credstore_pipeline import checks, decisions, jobs, late_writes, schedules, sensors
 from credstore_pipeline.assets import extract, load, preflight, report, seed, snapshot, validate
 from credstore_pipeline.assets.labels import labelled
 from credstore_pipeline.io_manager import SealedParquetIOManager
+from credstore_pipeline.operations import cutover, keys, rollback, upkeep
 from credstore_pipeline.resources import Credstore
 
 credstore = Credstore()
@@ -30,7 +31,16 @@ defs = dg.Definitions(
         jobs.preflight,
         jobs.verify,
         jobs.resync,
+        decisions.resolve_conflicts,
+        decisions.replay_quarantine,
         jobs.watch,
+        cutover.cutover,
+        rollback.rollback_export_job,
+        keys.rotate_target_key_job,
+        keys.key_retirement_job,
+        upkeep.undo_initial_load_job,
+        upkeep.restore_job,
+        upkeep.purge_job,
         jobs.seed_default_tags,
         jobs.seed_default_credentials,
     ],

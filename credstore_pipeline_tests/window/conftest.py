@@ -1,8 +1,11 @@
 """Labs at the end of a window: loaded, and cut over."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import sqlalchemy as sa
 
@@ -17,6 +20,20 @@ def end(at: Lab, **how: object) -> CutOverDone:
     run = flow(at)
     told = {"confirm": str(at.store.path), "log": run.log.append, **how}
     return cut_over(run.deployment, run.ring, run.run_id, **told)
+
+
+@contextmanager
+def environment(at: Lab, **settings: str) -> Iterator[dg.DagsterInstance]:
+    """The lab's environment in this process, with a Dagster that forgets."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(at.environment(**settings))
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _load(at: Lab) -> None:

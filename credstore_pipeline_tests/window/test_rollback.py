@@ -150,7 +150,7 @@ def test_a_target_that_is_another_than_the_file_is_refused_by_the_proof(loaded, 
         return ["lost" if value == "made-up credential 3" else value for value in honest(column, **how)]
 
     monkeypatch.setattr(file, "sqlite_values", lossy)
-    with pytest.raises(ProofFailed, match="1 rows .* differ in description"):
+    with pytest.raises(ProofFailed, match=r"1 rows .* differ in description"):
         back(at)
     assert not list(at.snapshots.glob("rollback-*"))
 

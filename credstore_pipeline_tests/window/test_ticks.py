@@ -1,9 +1,7 @@
 """Ticks of schedule and sensors: what they launch, and why they do not."""
 
-import os
 import sqlite3
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -12,22 +10,9 @@ import pytest
 from credstore_pipeline.schedules import reason_to_skip, resync_schedule
 from credstore_pipeline.sensors import Seen, source_changed_sensor
 from credstore_pipeline_tests.pipeline.flow import flow, source
-from credstore_pipeline_tests.window.conftest import end
+from credstore_pipeline_tests.window.conftest import end, environment
 
 HOUR = timedelta(hours=1)
-
-
-@contextmanager
-def environment(at, **settings):
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(at.environment(**settings))
-    try:
-        with dg.DagsterInstance.ephemeral() as instance:
-            yield instance
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def tick(at, instance=None, **settings):

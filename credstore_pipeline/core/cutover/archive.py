@@ -14,6 +14,7 @@ from credstore_pipeline.core.source.still_copy import beside
 ARCHIVED = ".cutover-"
 """What stands between a store's name and a time in the name of its archived file."""
 
+_HEADER_BYTES = 28
 _COMPANIONS = ("-wal", "-shm", "-journal")
 
 
@@ -33,8 +34,9 @@ def alone(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("COMMIT")
-            # With no -wal of its own, this connection removes none when it closes: another file may bear its name then.
             mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+            # With no -wal or -journal of its own, it removes none when it closes: they may be another file's by then.
+            connection.execute("PRAGMA journal_mode = MEMORY")
             # The lock outlives the transaction in this mode.
             connection.execute("BEGIN EXCLUSIVE")
         if mode != "delete":
@@ -48,9 +50,9 @@ def rename_store(path: Path, to: Path) -> None:
     """Rename the file with -wal, -shm and -journal, on disk when this returns; to be called while `alone`."""
     for end in _COMPANIONS:
         companion = beside(path, end)
-        if companion.exists() and companion.stat().st_size:
+        if companion.exists() and any(companion.read_bytes()[:_HEADER_BYTES]):
             companion.rename(beside(to, end))
-        else:
+        else:  # a finished transaction leaves none, an empty one, or one whose header is zeros
             companion.unlink(missing_ok=True)
     path.rename(to)
     sync_folder(path.parent)
