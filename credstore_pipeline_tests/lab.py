@@ -90,7 +90,9 @@ class Lab:
             **more,
         }
 
-    def run(self, job: str = "migrate", *, only: tuple[str, ...] = (), **settings: str) -> Run:
+    def run(
+        self, job: str = "migrate", *, only: tuple[str, ...] = (), config: dict[str, Any] | None = None, **settings: str
+    ) -> Run:
         """Run a job, or `only` some of its assets, in this process, with the real Dagster and its event log on disk."""
         from credstore_pipeline.definitions import defs
 
@@ -101,6 +103,7 @@ class Lab:
             with dg.DagsterInstance.get() as instance:
                 result = defs.resolve_job_def(job).execute_in_process(
                     instance=instance,
+                    run_config=config,
                     raise_on_error=False,
                     asset_selection=[dg.AssetKey(name.split("/")) for name in only] or None,
                 )

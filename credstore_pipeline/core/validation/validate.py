@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from credstore_pipeline.core.cells import cells_as_text
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.judging import DATA_KEY_NOTE, data_key_of
@@ -82,9 +83,25 @@ class Validated:
 
 
 def validate(
-    deployment: Deployment, ring: KeyRing, run_id: str, snapshot: Frame, extracted: dict[str, Frame], judged: Frame
+    deployment: Deployment,
+    ring: KeyRing,
+    run_id: str,
+    snapshot: Frame,
+    extracted: dict[str, Frame],
+    judged: Frame,
+    *,
+    partial: bool = False,
 ) -> Validated:
     """Apply the row rules to all extracted rows; only reads the target.
+
+    Args:
+        deployment: Whose target, and which policies.
+        ring: Opens what stands in the target.
+        run_id: This run.
+        snapshot: Its note `began_at` stands for a time that nothing else tells.
+        extracted: Rows by table.
+        judged: The verdicts on the credentials' passwords.
+        partial: Whether the rows are some of the source alone, so that parents loaded earlier count as there.
 
     Raises:
         ShapeRefused: If the target's tables have a shape that is not the application's.
@@ -99,7 +116,7 @@ def validate(
         with transaction(engine, "validation", deployment.target.schema) as connection:
             shape = read_shape(connection, deployment.target.schema)
             view = view_target(connection, shape, deployment.policies, meaning)
-            return _apply_rules(connection, shape, view, meaning, deployment, extracted, judged, began_at)
+            return _apply_rules(connection, shape, view, meaning, deployment, extracted, judged, began_at, partial)
 
     verdicts = retrying(judge_against_target)
     frames = {table: verdict.frame for table, verdict in verdicts.items()}
@@ -133,6 +150,7 @@ def _apply_rules(
     extracted: dict[str, Frame],
     judged: Frame,
     snapshot_time: datetime,
+    partial: bool,
 ) -> dict[str, RuleVerdict]:
     has_base = sync_exists(connection)
 
@@ -148,6 +166,9 @@ def _apply_rules(
         "credentials", validate_credentials(extracted["credentials"], judged.rows, view, snapshot_time=snapshot_time)
     )
     refused = credentials.quarantine["source_id"].drop_null().to_pylist()
+    if partial and "credential_id" in extracted["credential_tags"].rows.column_names:
+        parents = cells_as_text(extracted["credential_tags"].rows["credential_id"])[0]
+        refused += parents.drop_null().unique().to_pylist()
     view = replace(view, loaded_credentials=loaded_among(connection, refused) if has_base else frozenset())
     links, placeholders = validate_associations(
         extracted["credential_tags"],

@@ -1,0 +1,144 @@
+"""A person settles conflicts; quarantined rows that are good by now are taken over."""
+
+import pytest
+
+from credstore_pipeline.core.errors import CredstoreError
+from credstore_pipeline.core.sync.replay import replay
+from credstore_pipeline.core.sync.settle import settle
+from credstore_pipeline_tests.pipeline.flow import content, flow, opened, sealed, token
+from credstore_pipeline_tests.sync.test_situations import first, in_source, legacy, outcomes, passed, row, waiting
+
+
+def settled(at, choice, **how):
+    ids = [found[0] for found in at.sql("SELECT conflict_id FROM credstore_sync.conflicts WHERE outcome = 'waiting'")]
+    run = flow(at, **how)
+    settle(run.deployment, run.ring, run.run_id, dict.fromkeys(ids, choice), log=run.log.append)
+    assert waiting(at) == []
+    verdicts = flow(at, **how).prove()
+    assert not [name for name, found in verdicts.items() if not found.passed and found.fatal]
+
+
+def in_conflict(at):
+    one = first(at)
+    at.sql("UPDATE public.credentials SET description = 'theirs', password = %s WHERE id = %s", sealed("p"), one)
+    in_source(at, "UPDATE credentials SET description = 'ours', password = ? WHERE id = ?", legacy(at, "q"), one)
+    passed(at)
+    assert len(waiting(at)) == 2
+    return one
+
+
+@pytest.mark.parametrize(("choice", "stands"), [("source", ("ours", "q")), ("target", ("theirs", "p"))])
+def test_what_a_person_chose_stands_and_stays(at, choice, stands):
+    one = in_conflict(at)
+    settled(at, choice)
+    assert (row(at, one)["description"], row(at, one)["password"]) == stands
+    before = at.state()
+    in_source(at, "UPDATE credentials SET username = username || ' x' WHERE id <> ?", one)
+    passed(at)
+    assert [line for line in at.state() if one in line[2]] == [line for line in before if one in line[2]]
+    assert {(policy, outcome) for _, _, policy, outcome in outcomes(at)} == {("person", choice)}
+
+
+def test_a_password_that_was_recorded_under_a_former_target_key_is_sealed_under_the_new_one(at):
+    one = in_conflict(at)
+    ids = [found[0] for found in at.sql("SELECT conflict_id FROM credstore_sync.conflicts")]
+    run = flow(at, target_key="a new target key", further_keys=("a made-up target key",))
+    settle(run.deployment, run.ring, run.run_id, dict.fromkeys(ids, "source"), log=run.log.append)
+    stored = at.sql("SELECT password FROM public.credentials WHERE id = %s", one)[0][0]
+    assert opened(stored, "a new target key") == "q"
+
+
+def test_a_decision_on_something_that_moved_since_is_refused_and_nothing_is_settled(at):
+    one = in_conflict(at)
+    at.sql("UPDATE public.credentials SET description = 'again' WHERE id = %s", one)
+    before = (at.state(), at.state("credstore_sync"))
+    with pytest.raises(CredstoreError, match="was changed in the target since it was recorded"):
+        settled(at, "source")
+    assert (at.state(), at.state("credstore_sync")) == before
+    passed(at)
+    settled(at, "source")
+    assert row(at, one)["description"] == "ours"
+
+
+def test_an_id_that_names_no_waiting_conflict_is_refused(at):
+    run = flow(at)
+    with pytest.raises(CredstoreError, match=r"1 of the ids name no conflict that waits \(7\)"):
+        settle(run.deployment, run.ring, run.run_id, {7: "source"}, log=run.log.append)
+
+
+@pytest.mark.parametrize("choice", ["source", "target"])
+def test_a_person_decides_about_a_row_that_the_source_deleted(at, choice):
+    one = first(at)
+    at.sql("UPDATE public.credentials SET description = 'still needed' WHERE id = %s", one)
+    before = content(at)
+    in_source(at, "DELETE FROM credential_tags WHERE credential_id = ?", one)
+    in_source(at, "DELETE FROM credentials WHERE id = ?", one)
+    passed(at)
+    settled(at, choice)
+    after = {key: found for key, found in before.items() if one not in (found["id"], found.get("credential_id"))}
+    assert content(at) == (before if choice == "target" else after)
+    left = content(at)
+    in_source(at, "UPDATE credentials SET success_count = success_count")
+    passed(at)
+    assert content(at) == left
+
+
+@pytest.mark.parametrize("choice", ["source", "target"])
+def test_a_person_decides_about_a_row_that_the_target_deleted(at, choice):
+    one = first(at)
+    before = content(at)
+    at.sql("DELETE FROM public.credentials WHERE id = %s", one)
+    left = content(at)
+    in_source(at, "UPDATE credentials SET description = 'needed' WHERE id = ?", one)
+    passed(at)
+    settled(at, choice)
+    passed(at)
+    back = {**before, f"credentials {one}": {**before[f"credentials {one}"], "description": "needed"}}
+    assert content(at) == (back if choice == "source" else left)
+
+
+def test_quarantined_rows_are_replayed_with_a_key_that_was_found_and_without_the_source(at):
+    one, other = (found[0] for found in at.sql("SELECT id FROM public.credentials ORDER BY id LIMIT 2"))
+    in_source(at, "UPDATE credentials SET password = ? WHERE id = ?", token("found", "a key found later"), one)
+    in_source(at, "UPDATE credentials SET password = ? WHERE id = ?", token("x", "a key lost for good"), other)
+    in_source(
+        at,
+        "INSERT INTO credentials (id, name, username, password, created_at, updated_at) "
+        "VALUES ('new', 'n', 'u', ?, '2025-01-01 00:00:00', '2025-01-01 00:00:00')",
+        token("brand new", "a key found later"),
+    )
+    tag = at.store.expected["tags"][0]["id"]
+    in_source(
+        at,
+        "INSERT INTO credential_tags (id, credential_id, tag_id, priority) VALUES ('new-link', 'new', ?, 3)",
+        tag,
+    )
+    passed(at)
+    before = content(at)
+    at.store.path.rename(at.store.path.with_suffix(".away"))
+    run = flow(at, further_keys=("a key found later",))
+    replayed = replay(run.deployment, run.ring, run.run_id, log=run.log.append)
+    assert (replayed.taken_up, replayed.resolved) == (4, 3)
+    assert row(at, one)["password"] == "found"
+    assert row(at, "new")["password"] == "brand new"
+    assert row(at, "new-link", "credential_tags")["priority"] == 3
+    assert at.quarantined()["credentials"] == {other: "undecryptable_secret"}
+    assert {key: found for key, found in content(at).items() if "new" not in key and one not in key} == {
+        key: found for key, found in before.items() if one not in key
+    }
+    assert not flow(at, further_keys=("a key found later",)).red()
+
+
+def test_the_jobs_do_it(at):
+    one = in_conflict(at)
+    ids = [str(found[0]) for found in at.sql("SELECT conflict_id FROM credstore_sync.conflicts ORDER BY column_name")]
+    config = {"ops": {"resolve": {"config": {"decisions": {ids[0]: "source", ids[1]: "target"}}}}}
+    run = launched(at, "resolve_conflicts", config)
+    assert run.success, run.failure
+    assert (row(at, one)["description"], row(at, one)["password"]) == ("ours", "p")
+    assert not launched(at, "resolve_conflicts", config).success
+    assert launched(at, "replay_quarantine").success
+
+
+def launched(at, job, config=None):
+    return at.run(job, config=config or {}, CREDSTORE_TARGET_KEY="a made-up target key")
