@@ -7,7 +7,7 @@ from typing import NoReturn
 from credstore_pipeline.core.deployment import KeyMaterial
 from credstore_pipeline.core.errors import KeyRingError, SecretUnopenable
 from credstore_pipeline.core.keys.ring import KeyRing, build_ring
-from credstore_pipeline.core.secrets.opening import Opened, is_text, peel
+from credstore_pipeline.core.secrets.opening import Opened, is_text, open_as_sealed, peel
 from credstore_pipeline.core.secrets.sealing import seal
 from credstore_pipeline.core.secrets.shapes import shape_of
 from credstore_pipeline.store.errors import NOTHING_CHANGED, ValueRefused
@@ -50,6 +50,12 @@ class Vault:
         """
         if not stored:
             return None
+        plaintext = open_as_sealed(stored, self._ring)
+        if plaintext is not None:
+            try:
+                return plaintext.decode() or None
+            except UnicodeDecodeError:
+                raise self.unopenable([credential_id]) from None
         opened = self.peel(stored)
         if opened.plaintext is None:
             raise self.unopenable([credential_id])
