@@ -63,7 +63,9 @@ def _start(command: str, message: str) -> None:
 
 
 def _post(webhook: str, message: str) -> None:
-    request = urllib.request.Request(  # noqa: S310 - the settings allow http and https alone
+    if not webhook.startswith(("https://", "http://")):
+        raise NotTold("CREDSTORE_FAILURE_WEBHOOK", "it is no http or https URL", state=_LEFT)
+    request = urllib.request.Request(  # noqa: S310 - asked just before
         webhook, data=message.encode(), headers={"Content-Type": "application/json"}
     )
     try:

@@ -66,13 +66,6 @@ class WindowSettings(BaseSettings):
             raise ValueError("it has no offset; write 2026-01-31T22:00:00+00:00")
         return moment
 
-    @field_validator("CREDSTORE_FAILURE_WEBHOOK")
-    @classmethod
-    def _a_web_address(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("https://", "http://")):
-            raise ValueError("it is no http or https URL")
-        return url
-
     @field_validator("CREDSTORE_RESYNC_CRON")
     @classmethod
     def _a_cron_line(cls, line: str) -> str:

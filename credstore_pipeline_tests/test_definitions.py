@@ -38,7 +38,11 @@ BLOCKING = {
     },
     "postgres/credential_tags": {"no_orphans", "selection_order_matches"},
 }
-NOTES = {"preflight/census": {"no_published_default_passwords"}, "postgres/credentials": {"rows_not_ours", "no_conflicts_wait"}}
+NOTES = {
+    "preflight/census": {"no_published_default_passwords"},
+    "postgres/credentials": {"rows_not_ours", "no_conflicts_wait"},
+    "sqlite/store": {"no_write_after_cutover"},
+}
 
 SEEDS = {"seed/default_tags", "seed/default_credentials"}
 JOBS = {
@@ -53,7 +57,21 @@ JOBS = {
         "preflight/census",
     },
     "verify": set(),
+    "resync": ASSETS - {"sqlite/store"} - SEEDS,
+    "watch": set(),
 }
+OPERATIONS = {
+    "resolve_conflicts",
+    "replay_quarantine",
+    "cutover",
+    "rollback_export",
+    "rotate_target_key",
+    "key_retirement",
+    "undo_initial_load",
+    "restore",
+    "purge",
+}
+"""Jobs of one op each: no selection of assets can run them."""
 
 
 def graph():
@@ -85,7 +103,15 @@ def test_jobs_run_these_assets(job):
 
 
 def test_there_is_no_other_job():
-    assert {job.name for job in defs.resolve_all_job_defs()} - {"__ASSET_JOB"} == set(JOBS)
+    assert {job.name for job in defs.resolve_all_job_defs()} - {"__ASSET_JOB"} == set(JOBS) | OPERATIONS
+    for name in OPERATIONS:
+        assert not defs.resolve_job_def(name).asset_layer.selected_asset_keys
+
+
+def test_schedules_and_sensors_are_these_and_stopped_unless_enabled():
+    assert {schedule.name for schedule in defs.schedules} == {"resync_schedule"}
+    assert {sensor.name for sensor in defs.sensors} == {"source_changed_sensor", "failed_run_sensor"}
+    assert {sensor.default_status for sensor in defs.sensors} == {dg.DefaultSensorStatus.STOPPED}
 
 
 @pytest.mark.parametrize("job", JOBS)

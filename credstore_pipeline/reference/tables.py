@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import dagster as dg
+
 from credstore_pipeline.core.data_key import Purpose, TargetPurpose
 from credstore_pipeline.core.reasons import NOT_COUNTED_AS_LINKS, WHAT_TO_DO, Reason
 from credstore_pipeline.core.rules.repairs import Rule
@@ -82,7 +84,16 @@ def jobs() -> str:
     for job in defs.jobs or []:
         layer = defs.resolve_job_def(job.name).asset_layer
         assets = sorted((key.to_user_string() for key in layer.selected_asset_keys), key=_place)
-        listed.append((f"`{job.name}`", job.description, ", ".join(f"`{a}`" for a in assets) or "the proofs alone"))
+        # A job of ops knows every check of the definitions and runs none.
+        checks = () if isinstance(job, dg.JobDefinition) else [key.name for key in layer.asset_graph.asset_check_keys]
+        alone = f"{len(checks)} checks alone" if len(checks) > 1 else ", ".join(f"`{name}`" for name in checks)
+        listed.append(
+            (
+                f"`{job.name}`",
+                job.description,
+                ", ".join(f"`{a}`" for a in assets) or alone or "a step of its own, which `*` cannot select",
+            )
+        )
     return _table(("job", "what it does", "runs"), listed)
 
 
