@@ -16,6 +16,8 @@ UI_PORT ?= 3000
 SCREENSHOTS := graph refused census checks picture launchpad report report-dark
 
 export DAGSTER_DISABLE_TELEMETRY := 1
+# Each command starts some processes: compiled once, not in each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check ui bench clean docs screenshots
