@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from credstore_pipeline.cli.output import put_json, put_table, put_text
-from credstore_pipeline.cli.running import AsJson, Config, WithLog, deployment, run
+from credstore_pipeline.cli.running import AsJson, WithLog, deployment, run
 
 EPILOG = "Exit codes: 0 done; 1 the run is red; 2 wrong command line; 3 settings or target are not ready."
 
@@ -30,9 +30,17 @@ def preflight(as_json: AsJson = False, log: WithLog = False) -> None:
 
 
 @app.command(epilog=EPILOG)
-def migrate(config: Config = None, as_json: AsJson = False, log: WithLog = False) -> None:
+def migrate(
+    confirm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GUARD=NUMBER", help="Override a guard of this load by the number that it showed."),
+    ] = None,
+    as_json: AsJson = False,
+    log: WithLog = False,
+) -> None:
     """Move the store, or take over what changed since: snapshot, validate, load, prove, report."""
-    run("migrate", _values(config), as_json=as_json, log=log)
+    confirmed = _numbers(confirm or [])
+    run("migrate", {"confirm": confirmed} if confirmed else None, as_json=as_json, log=log)
 
 
 @app.command(epilog=EPILOG)
@@ -43,21 +51,38 @@ def verify(as_json: AsJson = False, log: WithLog = False) -> None:
 
 @app.command(epilog=EPILOG)
 def cutover(
-    store: Annotated[str, typer.Option(help="The store's path, typed anew, as confirmation.")],
-    block_writers: Annotated[bool, typer.Option(help="Leave triggers that refuse writes to the old store.")] = True,
-    archive: Annotated[bool, typer.Option(help="Rename the file afterwards.")] = False,
+    confirm: Annotated[str, typer.Option(help="The store's path, exactly as CREDSTORE_SQLITE_PATH has it.")],
+    block_writers: Annotated[bool, typer.Option(help="Leave triggers that refuse writes of old containers.")] = True,
+    archive: Annotated[bool, typer.Option(help="Rename the file, if nobody has it open any more.")] = False,
     as_json: AsJson = False,
     log: WithLog = False,
 ) -> None:
-    """End the window: freeze the old store, take its last changes, prove, record."""
-    config = {"store": store, "block_writers": block_writers, "archive": archive}
+    """End the window: freeze the old store, take its last changes over, prove, record."""
+    config = {"confirm": confirm, "block_writers": block_writers, "archive": archive}
     run("cutover", config, as_json=as_json, log=log)
 
 
 @app.command(epilog=EPILOG)
-def rollback(config: Config = None, as_json: AsJson = False, log: WithLog = False) -> None:
+def rollback(
+    to: Annotated[str, typer.Option(help="Where the file is to be; beside the snapshots by default.")] = "",
+    flavour: Annotated[
+        str, typer.Option(help="`source`: the tables that the store had; `orm`: all columns.")
+    ] = "source",
+    allow_loss: Annotated[list[str] | None, typer.Option(help="What may be left out, as a refusal named it.")] = None,
+    swap: Annotated[bool, typer.Option(help="Put the file in the store's place and clear the cutover.")] = False,
+    confirm_plaintext: Annotated[bool, typer.Option(help="That passwords may stand in the clear.")] = False,
+    as_json: AsJson = False,
+    log: WithLog = False,
+) -> None:
     """Write PostgreSQL's store into a new SQLite file, proven, and swap it in if asked to."""
-    run("rollback_export", _values(config), as_json=as_json, log=log)
+    config = {
+        "to": to,
+        "flavour": flavour,
+        "allow_loss": allow_loss or [],
+        "swap": swap,
+        "confirm_plaintext": confirm_plaintext,
+    }
+    run("rollback_export", config, as_json=as_json, log=log)
 
 
 @app.command(epilog=EPILOG)
@@ -78,13 +103,9 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command(epilog=EPILOG)
-def keys(as_json: AsJson = False) -> None:
-    """Show which keys there are, by their public ids, and how many rows of SQLite each opened last."""
-    from credstore_pipeline.cli.keys import keys_in_use
-
-    with deployment() as found:
-        rows = keys_in_use(found)
-    put_json(rows) if as_json else put_table("Keys", rows, "There is no key.")
+def keys(as_json: AsJson = False, log: WithLog = False) -> None:
+    """Show which keys are still needed, by how many rows, in which store; by their public ids."""
+    run("key_retirement", None, as_json=as_json, log=log)
 
 
 @quarantine.command("list", epilog=EPILOG)
@@ -98,9 +119,9 @@ def quarantine_list(as_json: AsJson = False) -> None:
 
 
 @quarantine.command("replay", epilog=EPILOG)
-def quarantine_replay(config: Config = None, as_json: AsJson = False, log: WithLog = False) -> None:
+def quarantine_replay(as_json: AsJson = False, log: WithLog = False) -> None:
     """Take over the rows that became good: a key was added, the row was mended."""
-    run("replay_quarantine", _values(config), as_json=as_json, log=log)
+    run("replay_quarantine", None, as_json=as_json, log=log)
 
 
 @conflicts.command("list", epilog=EPILOG)
@@ -129,12 +150,11 @@ def conflicts_resolve(
     run("resolve_conflicts", {"decisions": chosen}, as_json=as_json, log=log)
 
 
-def _values(pairs: list[str] | None) -> dict[str, object] | None:
-    if not pairs:
-        return None
-    from credstore_pipeline.cli.launching import UnknownJob, values
-
-    try:
-        return values(pairs)
-    except UnknownJob as wrong:
-        raise typer.BadParameter(str(wrong)) from None
+def _numbers(pairs: list[str]) -> dict[str, int]:
+    found = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        if not number.isdigit():
+            raise typer.BadParameter("write GUARD=NUMBER, both as the refusal showed them")
+        found[name] = int(number)
+    return found

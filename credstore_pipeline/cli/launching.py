@@ -1,6 +1,5 @@
 """Runs one job in this process, with its history in DAGSTER_HOME, and says how far it is."""
 
-import json
 import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -26,6 +25,7 @@ class Launched:
         success: Whether it is green.
         outcome: The report's word for it; empty if the run wrote no report.
         parts: What its stages wrote into the report.
+        figures: What operations showed: figures by name, and tables as rows.
         failures: First lines of the steps that failed.
         report: Where the report is, if there is one.
     """
@@ -34,6 +34,7 @@ class Launched:
     success: bool
     outcome: str
     parts: list[Part]
+    figures: dict[str, Any]
     failures: list[str]
     report: str | None
 
@@ -72,7 +73,13 @@ def launch(name: str, config: Mapping[str, Any] | None, reports: Path, *, quiet:
     parts = report.parts()
     page = report.html_path if report.html_path.exists() else report.markdown_path
     return Launched(
-        run_id, result.success, overall(parts) if parts else "", parts, _failures(result), str(page) if parts else None
+        run_id,
+        result.success,
+        overall(parts) if parts else "",
+        parts,
+        _figures(result) if not parts else {},
+        _failures(result),
+        str(page) if parts else None,
     )
 
 
@@ -94,24 +101,6 @@ def configured(job: dg.JobDefinition, config: Mapping[str, Any]) -> dict[str, An
     for name, value in config.items():
         ops.setdefault(takes[name], {"config": {}})["config"][name] = value
     return ops
-
-
-def values(pairs: list[str]) -> dict[str, Any]:
-    """`NAME=VALUE` pairs, values as JSON where they are JSON.
-
-    Raises:
-        UnknownJob: If one is no pair.
-    """
-    found = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise UnknownJob("--config takes NAME=VALUE")
-        try:
-            found[name] = json.loads(text)
-        except ValueError:
-            found[name] = text
-    return found
 
 
 class Bars:
@@ -157,3 +146,14 @@ class Bars:
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
     failed = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     return [str(data.user_failure_data.description) for data in failed if data.user_failure_data]
+
+
+def _figures(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    """What operations, which write no report, attached to their outputs."""
+    shown: dict[str, Any] = {}
+    for event in result.all_events:
+        if event.is_successful_output:
+            for name, entry in event.step_output_data.metadata.items():
+                rows = isinstance(entry, dg.TableMetadataValue)
+                shown[name] = [dict(record.data) for record in entry.records] if rows else entry.value
+    return shown

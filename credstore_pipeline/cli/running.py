@@ -16,10 +16,6 @@ from credstore_pipeline.core.errors import CredstoreError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 WithLog = Annotated[bool, typer.Option("--log", help="Show Dagster's log on stderr instead of progress bars.")]
-Config = Annotated[
-    list[str] | None,
-    typer.Option("--config", metavar="NAME=VALUE", help="A value of the job's run config; may be given again."),
-]
 
 
 @contextmanager
@@ -64,6 +60,11 @@ def run(job: str, config: Mapping[str, Any] | None, *, as_json: bool, log: bool)
         for title, rows in ((title, rows) for part in ended.parts for title, rows in part.tables.items()):
             if title == "Census":
                 put_table(title, rows, "")
+        for name, shown in ended.figures.items():
+            if isinstance(shown, list):
+                put_table(name, shown, "")
+            else:
+                put_text(f"{name.replace('_', ' ')}: {shown}")
         told = {part.text for part in ended.parts}
         for failure in ended.failures:
             if failure not in told:
