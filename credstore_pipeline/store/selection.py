@@ -5,13 +5,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from credstore_pipeline.core.errors import SecretUnopenable
-from credstore_pipeline.store.credentials import credential_of
+from credstore_pipeline.store.credentials import INFO, credential_of
 from credstore_pipeline.store.operations import Operations
 from credstore_pipeline.store.queries import RANKED, TAGGED
 from credstore_pipeline.store.records import RankedCredential, TaggedCredential
 from credstore_pipeline.store.values import checked_limit
 
 log = logging.getLogger("credstore_pipeline.store")
+
+_PASSWORD = len(INFO)
+"""Place of the password among the columns that `TAGGED` selects."""
 
 Unopenable = Literal["raise", "skip"]
 """What to do about a password that no key opens: refuse the whole selection, or leave that credential out of it."""
@@ -89,8 +92,9 @@ class SelectionOperations(Operations):
         kept = _once(rows)
         if most is not None and len(kept) < most and len(rows) == enough:
             kept = _once(self._rows(where, tag_ids, None))
+        # By place, since a tag may have thousands: the statement's columns are the record's fields, in their order.
         return [
-            credential_of(TaggedCredential, row, password, row.tag_id, row.priority, row.wins, row.losses)
+            credential_of(TaggedCredential, row, password, *row[_PASSWORD + 1 :])
             for row, password in self._opened(kept, unopenable, most)
         ]
 
