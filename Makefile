@@ -63,8 +63,9 @@ screenshots: $(READY) ## pictures of the UI and the report for the documentation
 	@mkdir -p docs/screenshots
 	cp $(SCREENSHOTS:%=artifacts/ui/%.png) docs/screenshots/
 
-bench: $(READY) ## measure against pgloader and an ORM script; CREDENTIALS=1000000 for the large store
+bench: $(READY) ## measure against pgloader, an ORM script and SQLite; CREDENTIALS=1000000 for the large store
 	@$(BIN)/python -m credstore_pipeline.bench --credentials $(CREDENTIALS)
+	@$(BIN)/python -m credstore_pipeline.bench.access
 
 clean: ## remove what demo, tests and tools left; .venv and .dagster_home stay
 	rm -rf .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .tmp_dagster_home_* build dist

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from credstore_pipeline import __version__
+from credstore_pipeline.bench.access.page import access_section
 from credstore_pipeline.bench.machine import describe_machine
 from credstore_pipeline.bench.measure import Measured
 
@@ -105,8 +106,18 @@ def write_page(page: Path, results: Results) -> None:
     kept[str(results.credentials)] = asdict(results)
     page.parent.mkdir(parents=True, exist_ok=True)
     data.write_text(json.dumps(kept, indent=1) + "\n")
+    compose(page)
+
+
+def compose(page: Path) -> None:
+    """Write the page from whatever data lies beside it: the pipeline's, and the access to both databases."""
+    data = page.with_suffix(".json")
+    kept = json.loads(data.read_text()) if data.exists() else {}
     sections = [_from_json(kept[size]).as_text() for size in sorted(kept, key=int)]
-    page.write_text("\n".join([INTRODUCTION, *(f"{section}\n" for section in sections)]))
+    access = access_section(page)
+    page.write_text(
+        "\n".join([INTRODUCTION, *(f"{section}\n" for section in [*sections, *([access] if access else [])])])
+    )
 
 
 def _from_json(kept: dict[str, Any]) -> Results:

@@ -19,7 +19,7 @@ def test_operations_are_measured_on_every_side_and_kept(tmp_path):
     where = ["--seconds", "0.05", "--home", str(home), "--page", str(tmp_path / "page.md")]
     done = subprocess.run([*command, *where], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    cells = json.loads((tmp_path / "page.json").read_text())["cells"]
+    cells = json.loads((tmp_path / "page-access.json").read_text())["cells"]
     assert [(cell["operation"], cell["clients"], cell["contestant"]) for cell in cells] == [
         (operation, clients, side) for operation in OPERATIONS for clients in (1, 2) for side in SIDES
     ]
@@ -33,4 +33,5 @@ def test_operations_are_measured_on_every_side_and_kept(tmp_path):
     assert "| 30 | status update | 2 | SQLite |" in page
     assert "lost by PostgreSQL | 0 | 0 | yes |" in page
     assert "Scan on credential_tags" in page
-    ElementTree.parse(tmp_path / "page.svg")
+    assert "![Operations a second](page-access.svg)" in page
+    ElementTree.parse(tmp_path / "page-access.svg")

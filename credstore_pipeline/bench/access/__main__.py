@@ -11,9 +11,10 @@ from typing import Any
 
 from credstore_pipeline.bench.access.clients import Cell, measure_cell
 from credstore_pipeline.bench.access.contestants import OPERATIONS, Place
-from credstore_pipeline.bench.access.page import write_page
+from credstore_pipeline.bench.access.page import keep
 from credstore_pipeline.bench.access.places import BY_TAG, connected, plan_of, postgres_place, sqlite_place
 from credstore_pipeline.bench.machine import describe_machine
+from credstore_pipeline.bench.record import compose
 from credstore_pipeline.demo.readback import drop_database
 from credstore_pipeline.demo.stores import build_store, load_store
 from credstore_pipeline.embedded import EmbeddedServer, embedded_server
@@ -31,13 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--operations", default=",".join(OPERATIONS), help="what is measured")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each operation")
     parser.add_argument("--home", type=Path, default=Path(".demo/bench"), help="folder of stores and server")
-    parser.add_argument("--page", type=Path, default=Path("docs/benchmarks-access.md"), help="where results are kept")
+    parser.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"), help="where results are kept")
     given = parser.parse_args(arguments)
     sizes, clients = ([int(one) for one in text.split(",")] for text in (given.sizes, given.clients))
     home = given.home.absolute()
     with embedded_server(home / "postgres-access") as server:
         cells, told = measure_all(home, server, sizes, clients, given.operations.split(","), given.seconds)
-    write_page(given.page, cells, told)
+    keep(given.page, cells, told)
+    compose(given.page)
     print(f"Kept in {given.page}.")
     return 0
 

@@ -1,4 +1,4 @@
-"""Writes what was measured as a page with a picture; the data it is made from lies beside it as JSON."""
+"""The section of docs/benchmarks.md, with its picture; the data it is made from lies beside the page as JSON."""
 
 import json
 import math
@@ -10,9 +10,9 @@ from credstore_pipeline.bench.access.clients import Cell
 
 COLORS = {"SQLite": "#888888", "PostgreSQL": "#7aa7d9", "PostgreSQL, indexes": "#2b5d9b"}
 HEAD = "| credentials | operation | clients | contestant | median ms | p95 ms | a second | refused | lost |"
-INTRODUCTION = """# SQLite against PostgreSQL
+INTRODUCTION = """## SQLite against PostgreSQL
 
-Written by `python -m credstore_pipeline.bench.access`; the numbers are as measured, reached or not.
+Written by `python -m credstore_pipeline.bench.access`, the second part of `make bench`.
 
 - *SQLite*: the application's former access (its ORM queries, a credential at a time, counters read and written back).
 - *PostgreSQL*: `CredentialStore` on the application's tables as they are.
@@ -24,26 +24,40 @@ machine's cores.
 """
 
 
-def write_page(page: Path, cells: list[Cell], told: dict[str, Any]) -> None:
-    """Write page, picture and data.
+def keep(page: Path, cells: list[Cell], told: dict[str, Any]) -> None:
+    """Keep data and picture beside the page: its name with `-access` and another suffix.
 
     Args:
-        page: Where the page goes; the picture and the data get its name with another suffix.
+        page: The page that the section is on.
         cells: What was measured.
         told: `machine`, `at`, `reached` (rows of text) and `plans` (title -> text).
     """
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.with_suffix(".json").write_text(
-        json.dumps({**told, "cells": [asdict(cell) for cell in cells]}, indent=1) + "\n"
-    )
-    page.with_suffix(".svg").write_text(picture(cells))
-    lines = [INTRODUCTION, f"{told['at']}, {told['machine']}.", "", f"![Operations a second]({page.stem}.svg)", ""]
+    whole = {**told, "cells": [asdict(cell) for cell in cells]}
+    beside(page, ".json").write_text(json.dumps(whole, indent=1) + "\n")
+    beside(page, ".svg").write_text(picture(cells))
+
+
+def beside(page: Path, suffix: str) -> Path:
+    """Where the section's data or picture lies."""
+    return page.with_name(f"{page.stem}-access{suffix}")
+
+
+def access_section(page: Path) -> str:
+    """The section, from the data beside the page; empty if nothing was measured yet."""
+    data = beside(page, ".json")
+    if not data.exists():
+        return ""
+    told = json.loads(data.read_text())
+    lines = [INTRODUCTION, f"{told['at']}, {told['machine']}.", ""]
+    lines += [f"![Operations a second]({beside(page, '.svg').name})", ""]
     lines += ["| compared | measured | to reach | reached |", "|---|---:|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in told["reached"]]
-    lines += ["", HEAD, "|---:|---|---:|---|---:|---:|---:|---:|---:|", *(_row(cell) for cell in cells), ""]
+    lines += ["", HEAD, "|---:|---|---:|---|---:|---:|---:|---:|---:|"]
+    lines += [*(_row(Cell(**cell)) for cell in told["cells"]), ""]
     for title, plan in told["plans"].items():
-        lines += [f"## {title}", "", "```", plan, "```", ""]
-    page.write_text("\n".join(lines))
+        lines += [f"### {title}", "", "```", plan, "```", ""]
+    return "\n".join(lines).rstrip("\n")
 
 
 def picture(cells: list[Cell]) -> str:
