@@ -1,13 +1,12 @@
 """The check that nobody writes to the legacy store after cutover."""
 
-from pathlib import Path
-
 import dagster as dg
 
 from credstore_pipeline.assets.snapshot import sqlite_store
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.checks import WRITES_NOTHING
 from credstore_pipeline.core.drift import find_drift
+from credstore_pipeline.core.report import Part
 from credstore_pipeline.core.watching import state_of
 from credstore_pipeline.resources import Credstore
 
@@ -22,12 +21,18 @@ def no_write_after_cutover(context: dg.AssetCheckExecutionContext, credstore: Cr
     with stage(context, credstore, "no_write_after_cutover", WRITES_NOTHING) as work:
         cutover = state_of(work.deployment, work.ring, work.run_id).cutover
         if cutover is None:
-            return dg.AssetCheckResult(passed=True, description="The store was not cut over.")
-        drift = find_drift(work.deployment, work.ring, cutover.snapshot_name, Path(cutover.place))
-    text = f"The store was {cutover.told}; since then: {drift.told()}."
-    if drift.rows:
-        text += " Stop who wrote them, and make the changes in PostgreSQL by hand; or go back with `rollback_export`."
-        context.log.error("%s", text)
+            text = "The store was not cut over."
+            work.report.add(Part(work.name, "done", text))
+            return dg.AssetCheckResult(passed=True, description=text)
+        place = cutover.place(work.deployment.source.sqlite_path)
+        drift = find_drift(work.deployment, work.ring, cutover.snapshot_name, place)
+        text = f"The store was {cutover.told}; since then: {drift.told()}."
+        if drift.rows:
+            text += (
+                " Stop who wrote them, and make the changes in PostgreSQL by hand; or go back with `rollback_export`."
+            )
+            context.log.error("%s", text)
+        work.report.add(Part(work.name, "failed" if drift.rows else "done", text, {"rows_written_late": drift.rows}))
     return dg.AssetCheckResult(
         passed=not drift.rows,
         severity=dg.AssetCheckSeverity.ERROR,

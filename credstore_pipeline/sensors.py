@@ -3,7 +3,6 @@
 import json
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import dagster as dg
 
@@ -108,7 +107,7 @@ def _in_window(credstore: Credstore, state: State, seen: Seen) -> dg.SensorResul
 
 
 def _after_cutover(credstore: Credstore, cutover: Cutover, seen: Seen) -> dg.SensorResult:
-    place = Path(cutover.place)
+    place = cutover.place(credstore.deployment().source.sqlite_path)
     hint = source_hint(place)
     if not hint:
         raise SourceError(

@@ -194,7 +194,7 @@ def test_archive_renames_the_file_and_the_store_is_found_again(loaded, mode):
     done = end(at, archive=True)
     assert done.archived_as.is_file()
     assert sorted(place.name for place in at.store.path.parent.glob("store.db*")) == [done.archived_as.name]
-    assert standing(at).place == str(done.archived_as)
+    assert standing(at).place(at.store.path) == done.archived_as
 
 
 def test_archive_is_not_made_while_somebody_has_the_wal_file_open(loaded):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -36,10 +37,9 @@ class Cutover:
         """When and by which run, for a message."""
         return f"cut over at {self.cut_over_at:%Y-%m-%d %H:%M:%S} UTC by run {self.run_id}"
 
-    @property
-    def place(self) -> str:
-        """Where the file is now."""
-        return self.archived_as or self.source_path
+    def place(self, sqlite_path: Path) -> Path:
+        """Where the file is now, beside the store's path of today: the folder may be mounted elsewhere by now."""
+        return sqlite_path.resolve().with_name(Path(self.archived_as).name) if self.archived_as else sqlite_path
 
 
 def standing_cutover(connection: Connection) -> Cutover | None:

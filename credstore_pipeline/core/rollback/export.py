@@ -188,7 +188,7 @@ def _swap(
 ) -> Exported:
     """Exchange the files, make the new one the base's source, clear the record, commit; or exchange them back."""
     store = deployment.source.sqlite_path
-    with exchanged(done.path, store, Path(cutover.place)) as aside:
+    with exchanged(done.path, store, cutover.place(store)) as aside:
         rebase(connection, deployment, ring, run_id, proven)
         # Inside: whatever fails up to the commit puts the old file back.
         connection.commit()
@@ -215,9 +215,10 @@ def _place(deployment: Deployment, run_id: str, wish: Wish) -> Path:
 
 def _late(deployment: Deployment, ring: KeyRing, snapshot: Snapshot, cutover: Cutover | None) -> list[Loss]:
     """What somebody wrote into the old file after cutover would be gone with it."""
-    if cutover is None or not Path(cutover.place).exists():
+    place = cutover.place(deployment.source.sqlite_path) if cutover else None
+    if place is None or not place.exists():
         return []
-    drift = find_drift(deployment, ring, snapshot.name, Path(cutover.place))
+    drift = find_drift(deployment, ring, snapshot.name, place)
     ids = [
         f"{table} {row_id}"
         for kind in (drift.added, drift.changed, drift.removed)
