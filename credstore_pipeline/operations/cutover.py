@@ -35,7 +35,10 @@ def cut_over_op(context: dg.OpExecutionContext, config: CutoverConfig, credstore
         )
         if done.archive_refused:
             context.log.warning("The file was not renamed: %s", done.archive_refused)
-        work.show(
+        blocked = "refused" if done.blocked else "not refused"
+        work.done(
+            f"Cut over after {done.frozen_s:.1f} s; PostgreSQL alone counts from now on. Writes to the old file are "
+            f"{blocked}.",
             {
                 "estimated_s": round(done.estimated_s, 3),
                 "frozen_s": round(done.frozen_s, 3),
@@ -43,7 +46,7 @@ def cut_over_op(context: dg.OpExecutionContext, config: CutoverConfig, credstore
                 "archived_as": str(done.archived_as or "not renamed"),
                 "proofs": len(done.passed.verdicts),
                 **done.passed.counts,
-            }
+            },
         )
 
 

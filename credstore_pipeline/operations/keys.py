@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from credstore_pipeline.assets.tables import as_table
 from credstore_pipeline.core.rotation.retirement import key_retirement
 from credstore_pipeline.core.rotation.rotate import rotate_target_key
 from credstore_pipeline.operations.work import operation
@@ -20,17 +19,17 @@ def rotate_op(context: dg.OpExecutionContext, credstore: Credstore) -> None:
             context.log.warning(
                 "No key opens %d passwords; they are left: id %s", len(done.unopened), done.unopened[:10]
             )
-        work.log(f"{done.resealed} passwords were sealed anew, {done.already} stood under the target key. {RESTART}")
-        work.show(
+        work.done(
+            f"{done.resealed} passwords were sealed anew, {done.already} stood under the target key. {RESTART}",
             {
                 "resealed": done.resealed,
                 "already": done.already,
                 "plaintext": done.plaintext,
                 "not_opened": len(done.unopened),
                 "snapshots_known_again": done.manifests,
-                "by_former_key": as_table([{"key": key, "rows": rows} for key, rows in done.by_key.items()]),
                 "next": RESTART,
-            }
+            },
+            by_former_key=[{"key": key, "rows": rows} for key, rows in done.by_key.items()],
         )
 
 
@@ -41,8 +40,11 @@ def account_op(context: dg.OpExecutionContext, credstore: Credstore) -> None:
         found = key_retirement(work.deployment, work.ring, work.run_id)
         for row in found.rows:
             work.log(f"{row['store']}: {row['key']} ({row['derivation'] or 'no key'}): {row['rows']} rows")
-        work.log(f"Nothing needs: {', '.join(found.retirable) or 'none; every given key is needed'}.")
-        work.show({"needed": as_table(found.rows), "can_be_retired": ", ".join(found.retirable) or "none"})
+        work.done(
+            f"Nothing needs {', '.join(found.retirable)}." if found.retirable else "Every given key is needed.",
+            {"can_be_retired": ", ".join(found.retirable) or "none"},
+            needed=found.rows,
+        )
 
 
 @dg.job(

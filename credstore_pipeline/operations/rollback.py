@@ -5,7 +5,6 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from credstore_pipeline.assets.tables import as_table
 from credstore_pipeline.core.rollback.export import Wish, rollback_export
 from credstore_pipeline.operations.work import operation
 from credstore_pipeline.resources import Credstore
@@ -45,16 +44,17 @@ def export_op(context: dg.OpExecutionContext, config: RollbackConfig, credstore:
         )
         done = rollback_export(work.deployment, work.ring, work.run_id, wish, work.log)
         losses = [{"loss": loss.name, "rows": len(loss.ids), "why": loss.why} for loss in done.losses]
-        work.log(f"The file is {done.path}.")
-        work.show(
+        where = f"in place; the old file is {done.aside}" if wish.swap else "not in use; nothing else was changed"
+        work.done(
+            f"The file {done.path} holds what PostgreSQL holds, read back and equal. It is {where}.",
             {
                 "path": dg.MetadataValue.path(str(done.path)),
                 "old_file": str(done.aside or "where it was"),
                 "rows_compared": done.compared,
                 "quarantined_rows_as_they_were": done.quarantined,
-                "left_out": as_table(losses),
                 **{f"{table}_rows": count for table, count in done.rows.items()},
-            }
+            },
+            left_out=losses,
         )
 
 

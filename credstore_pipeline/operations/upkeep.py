@@ -6,7 +6,6 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from credstore_pipeline.assets.tables import as_table
 from credstore_pipeline.core.undo import undo_initial_load
 from credstore_pipeline.core.upkeep import purge_snapshots, require_over, restore
 from credstore_pipeline.core.watching import state_of
@@ -48,7 +47,11 @@ def undo_op(context: dg.OpExecutionContext, config: UndoConfig, credstore: Creds
         done = undo_initial_load(work.deployment, work.ring, work.run_id, config.confirm, work.log)
         for row in done.left:
             context.log.warning("%s: %d rows stay, %s (id %s)", row["table"], row["rows"], row["why"], row["ids"])
-        work.show({"left": as_table(done.left), **{f"{name}_removed": rows for name, rows in done.removed.items()}})
+        work.done(
+            f"{sum(done.removed.values())} rows were removed, {sum(row['rows'] for row in done.left)} stay.",
+            {f"{name}_removed": rows for name, rows in done.removed.items()},
+            left=done.left,
+        )
 
 
 @dg.op(name="copy_out", out=dg.Out(dg.Nothing))
@@ -57,8 +60,10 @@ def restore_op(context: dg.OpExecutionContext, config: RestoreConfig, credstore:
     with operation(context, credstore, "Nothing was written.") as work:
         state = state_of(work.deployment, work.ring, work.run_id)
         done = restore(work.deployment, work.ring, state, Path(config.to), config.snapshot or None)
-        work.log(f"Snapshot {done.snapshot} with {done.rows} rows stands at {done.path}.")
-        work.show({"snapshot": done.snapshot, "path": dg.MetadataValue.path(str(done.path)), "rows": done.rows})
+        work.done(
+            f"Snapshot {done.snapshot} with {done.rows} rows stands at {done.path}.",
+            {"snapshot": done.snapshot, "path": dg.MetadataValue.path(str(done.path)), "rows": done.rows},
+        )
 
 
 @dg.op(name="remove", out=dg.Out(dg.Nothing))
@@ -74,8 +79,10 @@ def purge_op(context: dg.OpExecutionContext, config: PurgeConfig, credstore: Cre
         if config.staging:
             staged = SealedParquetIOManager(credstore=credstore).forget_finished(context.instance, work.run_id)
         runs = _forget_runs(context, config.runs_older_than_days) if config.runs_older_than_days >= 0 else 0
-        work.log(f"{len(gone)} snapshots, staged files of {staged} runs and {runs} runs of the history were removed.")
-        work.show({"snapshots_removed": len(gone), "staged_runs_removed": staged, "runs_removed": runs})
+        work.done(
+            f"{len(gone)} snapshots, staged files of {staged} runs and {runs} runs of the history were removed.",
+            {"snapshots_removed": len(gone), "staged_runs_removed": staged, "runs_removed": runs},
+        )
 
 
 def _forget_runs(context: dg.OpExecutionContext, days: int) -> int:

@@ -7,9 +7,12 @@ from typing import Any
 
 import dagster as dg
 
-from credstore_pipeline.boundary import told
+from credstore_pipeline.assets.tables import as_table
+from credstore_pipeline.boundary import told, unforeseen
 from credstore_pipeline.core.deployment import Deployment
+from credstore_pipeline.core.errors import UNCHANGED, CredstoreError
 from credstore_pipeline.core.keys.ring import KeyRing
+from credstore_pipeline.core.report import Part, RunReport
 from credstore_pipeline.resources import Credstore
 
 
@@ -22,20 +25,32 @@ class Work:
         deployment: Both stores.
         ring: Their keys.
         run_id: This run.
+        report: Its report.
     """
 
     context: dg.OpExecutionContext
     deployment: Deployment
     ring: KeyRing
     run_id: str
+    report: RunReport
 
     def log(self, line: str) -> None:
         """Say a line in the run's log."""
         self.context.log.info("%s", line)
 
-    def show(self, metadata: Mapping[str, Any]) -> None:
-        """Show figures with the run."""
-        self.context.add_output_metadata(dict(metadata))
+    def done(self, text: str, metadata: Mapping[str, Any], **tables: list[dict[str, Any]]) -> None:
+        """Say how it ended: in the run's log, with the run in the UI, and in its report.
+
+        Args:
+            text: One or more sentences.
+            metadata: Figures and texts.
+            tables: Small tables by name.
+        """
+        self.log(text)
+        shown = {name: as_table(rows) for name, rows in tables.items()}
+        self.context.add_output_metadata({**metadata, **shown})
+        numbers = {name: value for name, value in metadata.items() if isinstance(value, (int, float))}
+        self.report.add(Part(self.context.op.name, "done", text, numbers, tables))
 
 
 @contextmanager
@@ -48,4 +63,13 @@ def operation(context: dg.OpExecutionContext, credstore: Credstore, state: str) 
         state: What state the data is in if it fails, where the core says that the target is unchanged.
     """
     with told(context.op.name, state):
-        yield Work(context, credstore.deployment(), credstore.ring(), context.run_id)
+        deployment = credstore.deployment()
+        report = RunReport(deployment.places.report_dir, context.run_id)
+        try:
+            yield Work(context, deployment, credstore.ring(), context.run_id, report)
+        except CredstoreError as error:
+            report.add(Part(context.op.name, "refused", str(error).replace(UNCHANGED, state)))
+            raise
+        except Exception as error:  # its text may quote a value: only its type and place are kept
+            report.add(Part(context.op.name, "failed", unforeseen(context.op.name, error, state)))
+            raise

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from credstore_pipeline.freshness import freshness
 from credstore_pipeline.schedules import reason_to_skip, resync_schedule
 from credstore_pipeline.sensors import Seen, source_changed_sensor
 from credstore_pipeline_tests.pipeline.flow import flow, source
@@ -154,3 +155,13 @@ def test_a_late_writer_is_noticed_and_named_by_the_check(loaded, archive):
     assert run.checks == {"no_write_after_cutover": False}
     assert any("1 tags added (id a late one)" in line for line in run.log)
     assert "has not changed since it was looked at" in look(at, seen)[0]
+
+
+def test_the_targets_tables_turn_stale_after_four_missed_re_syncs_while_those_are_enabled(monkeypatch):
+    monkeypatch.delenv("CREDSTORE_RESYNC_ENABLED", raising=False)
+    assert freshness() is None
+    monkeypatch.setenv("CREDSTORE_RESYNC_ENABLED", "true")
+    monkeypatch.setenv("CREDSTORE_RESYNC_CRON", "*/10 * * * *")
+    assert freshness().fail_window.to_timedelta() == timedelta(minutes=40)
+    monkeypatch.setenv("CREDSTORE_RESYNC_CRON", "no cron at all")
+    assert freshness() is None

@@ -11,6 +11,7 @@ from credstore_pipeline.core.cells import InvalidText, cells_as_secrets
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey, unwrap_data_key
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck, TargetKeyChanged
+from credstore_pipeline.core.keys.derivations import Derivation
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import Books, open_books
 from credstore_pipeline.core.load.reading import qualified
@@ -24,6 +25,8 @@ from credstore_pipeline.core.validation.quarantine import RowSealer
 
 NO_KEY = "none: in the clear, empty or NULL"
 NOT_GIVEN = "one that was not given"
+
+_DERIVED = (Derivation.PBKDF2_ENV, Derivation.PBKDF2_HEAD)
 
 _Needed = tuple[str, str]
 """Key's public name, and how it came about."""
@@ -74,10 +77,22 @@ def _count(connection: Connection, deployment: Deployment, ring: KeyRing) -> Ret
         for store, counted in stores.items()
         for (key, derivation), count in counted.most_common()
     ]
-    needed = {(row["key"], row["derivation"]) for row in rows}
-    return Retirement(
-        rows, [key.key_id for key in ring.keys if not key.implied and (key.key_id, key.derivation.value) not in needed]
-    )
+    return Retirement(rows, _retirable(ring, {needed for counted in stores.values() for needed in counted}))
+
+
+def _retirable(ring: KeyRing, needed: set[_Needed]) -> list[str]:
+    """Given keys that nothing needs, in any derivation of the same string; the one that seals is always needed."""
+    strings = {key.wire()[2] for key in ring.keys if (key.key_id, key.derivation.value) in needed} | {
+        ring.primary.wire()[2]
+    }
+    return [
+        key.key_id
+        for key in ring.keys
+        if not key.implied
+        and key.derivation not in _DERIVED
+        and (key.key_id, key.derivation.value) not in needed
+        and (key.wire()[2] is None or key.wire()[2] not in strings)
+    ]
 
 
 def _keys(stored: Iterable[bytes | None], ring: KeyRing) -> Counter[_Needed]:
