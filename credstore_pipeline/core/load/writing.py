@@ -18,7 +18,7 @@ from credstore_pipeline.core.sync.book import ConflictBook, Key
 from credstore_pipeline.core.sync.departures import delete_departed
 from credstore_pipeline.core.sync.guards import look, refuse
 from credstore_pipeline.core.sync.passage import Incoming, Passage
-from credstore_pipeline.core.sync.presence import find_departed, put_held, put_incoming
+from credstore_pipeline.core.sync.presence import dated, find_departed, put_held, put_incoming
 from credstore_pipeline.core.sync.settlements import brought_back
 from credstore_pipeline.core.target.differences import require_known_shape
 from credstore_pipeline.core.target.shape import read_shape
@@ -65,7 +65,8 @@ def write_and_prove(
     meaning = Meaning(cargo.data_key, ring)
     created = create_missing(connection, schema, bare=True, wide_password=way.wide)
     incoming = {
-        table: Incoming(table, cargo.rows[table], meaning.of_validated(table, cargo.rows[table])) for table in TABLES
+        table: Incoming(table, dated(table, cargo.rows[table], cargo.repairs), meaning.of_validated(table, rows))
+        for table, rows in cargo.rows.items()
     }
     book = ConflictBook(cargo.data_key, way.run_id)
     work = Passage(connection, schema, meaning, deployment.policies, book, way.log, brought_back(connection, way.last))

@@ -64,7 +64,7 @@ def put_base(
     Args:
         connection: The load's transaction.
         table: Which table the rows are of.
-        rows: Validated rows of the source: id, counters, `updated_at`.
+        rows: Validated rows of the source: id, counters, perhaps `source_updated_at`.
         source: Fingerprints of the source's side, one row a row.
         target: Those of the target's side; the source's where left out.
         stored: The target's rows in the same order, for its counters; as the source's where left out.
@@ -88,7 +88,8 @@ def put_base(
             ours, theirs = rows[name], stored[name].cast(pa.int64())
             columns[f"target_{name}"] = pc.if_else(pc.equal(ours, theirs), pa.scalar(None, pa.int64()), theirs)
     columns["adopted"] = pa.repeat(pa.scalar(bool(adopted)), count)
-    columns["source_updated_at"] = rows["updated_at"]
+    dated = "source_updated_at" in rows.column_names
+    columns["source_updated_at"] = rows["source_updated_at"] if dated else pa.nulls(count, pa.timestamp("us"))
     names = [column.split()[0] for column in _WRITTEN.split(", ")]
     base = pa.table({name: columns[name] for name in names})
     empty = connection.exec_driver_sql(

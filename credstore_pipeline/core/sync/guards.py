@@ -102,7 +102,11 @@ def _missing(policies: Policies, departed: Mapping[str, Departed], source_rows: 
         what = "another store"
         if not source_rows["credentials"]:
             what = "an empty one"
-        return [Finding("other_store", gone, f"{gone} of the base's {base} tags and credentials are not in the file: {what}")]
+        return [
+            Finding(
+                "other_store", gone, f"{gone} of the base's {base} tags and credentials are not in the file: {what}"
+            )
+        ]
     for table in TABLES:
         if departed[table].base_rows and not source_rows[table]:
             count = fresh[table].num_rows

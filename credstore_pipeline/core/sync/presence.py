@@ -9,10 +9,14 @@ from sqlalchemy import Connection
 from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.load.meaning import as_binary
 from credstore_pipeline.core.load.reading import put_ids, put_table, qualified
+from credstore_pipeline.core.rules.repairs import WHOLE_COLUMN, Rule
 from credstore_pipeline.core.sync.passage import Incoming
 from credstore_pipeline.core.target.bulk import copy_out
 
 _DEPARTED = pa.schema([("id", pa.string()), ("there", pa.bool_()), ("parent_id", pa.string()), ("waiting", pa.bool_())])
+
+FILLED = (str(Rule.TIMESTAMP_FROM_OTHER), str(Rule.TIMESTAMP_FROM_SNAPSHOT))
+"""Repairs that made a time up."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,22 @@ class Departed:
         return list(self.rows["id"].filter(mask).to_pylist())
 
 
+def dated(table: str, rows: pa.Table, repairs: pa.Table) -> pa.Table:
+    """Add `source_updated_at`: `updated_at`, NULL where the source has none and a repair filled it in."""
+    filled = pc.and_(
+        pc.and_(pc.equal(repairs["source_table"], table), pc.equal(repairs["column_name"], "updated_at")),
+        pc.is_in(repairs["rule"], value_set=pa.array(FILLED)),
+    )
+    ids = set(repairs["source_id"].filter(filled).to_pylist())
+    times = rows["updated_at"].combine_chunks()
+    if WHOLE_COLUMN in ids:
+        times = pa.nulls(rows.num_rows, times.type)
+    elif ids:
+        made = pc.is_in(rows["id"].combine_chunks(), value_set=pa.array(sorted(ids)))
+        times = pc.if_else(made, pa.scalar(None, times.type), times)
+    return rows.append_column("source_updated_at", times)
+
+
 def put_incoming(connection: Connection, incoming: Incoming) -> None:
     """Make `pg_temp.incoming_<table>`: id, fingerprint, `updated_at` and, of an association, its credential."""
     linked = incoming.table == "credential_tags"
@@ -43,7 +63,7 @@ def put_incoming(connection: Connection, incoming: Incoming) -> None:
             {
                 "id": incoming.rows["id"],
                 "fp": as_binary(incoming.packed),
-                "updated_at": incoming.rows["updated_at"],
+                "updated_at": incoming.rows["source_updated_at"],
                 "parent_id": incoming.rows["credential_id"]
                 if linked
                 else pa.nulls(incoming.rows.num_rows, pa.string()),
