@@ -149,7 +149,7 @@ def _read_back(store: Store, server: EmbeddedServer) -> None:
 
 def _where(home: Path, seconds: float) -> None:
     print(f"\nTold in {seconds:.0f} s. What is left to look at:")
-    print(f"   reports       {home / 'dagster_home' / 'reports'} (report.md of each run)")
+    print(f"   reports       {home / 'dagster_home' / 'reports'} (report.html of each run)")
     print(f"   DAGSTER_HOME  {home / 'dagster_home'}")
     print(f"   snapshots     {home / 'snapshots'}")
     print("   the UI        make ui DEMO=1, then http://127.0.0.1:3000")
