@@ -1,6 +1,6 @@
 """The commands."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -96,7 +96,7 @@ def status(as_json: AsJson = False) -> None:
         put_json(stands)
         return
     put_text(stands["window"])
-    put_table("Last runs", stands["runs"], "Nothing was loaded yet.")
+    put_table("Last runs", [_in_short(run) for run in stands["runs"]], "Nothing was loaded yet.")
     put_text(f"Rows behind: {stands['drift'] if stands['drift'] is not None else 'unknown before the first load'}.")
     put_text(f"Conflicts waiting: {stands['conflicts_waiting']}.")
     put_table("Quarantine", stands["quarantined"], "Nothing is in quarantine.")
@@ -158,3 +158,10 @@ def _numbers(pairs: list[str]) -> dict[str, int]:
             raise typer.BadParameter("write GUARD=NUMBER, both as the refusal showed them")
         found[name] = int(number)
     return found
+
+
+def _in_short(run: dict[str, Any]) -> dict[str, Any]:
+    """A run with the rows that it wrote instead of all its counts."""
+    counts = [count for count in run["counts"].values() if isinstance(count, dict)]
+    written = sum(count.get(what, 0) for count in counts for what in ("inserted", "updated", "deleted"))
+    return {**{name: value for name, value in run.items() if name != "counts"}, "rows_written": written}

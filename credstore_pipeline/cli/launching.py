@@ -25,7 +25,7 @@ class Launched:
         success: Whether it is green.
         outcome: The report's word for it; empty if the run wrote no report.
         parts: What its stages wrote into the report.
-        figures: What operations showed: figures by name, and tables as rows.
+        figures: What an operation showed: figures by name, and tables as rows.
         failures: First lines of the steps that failed.
         report: Where the report is, if there is one.
     """
@@ -77,7 +77,7 @@ def launch(name: str, config: Mapping[str, Any] | None, reports: Path, *, quiet:
         result.success,
         overall(parts) if parts else "",
         parts,
-        _figures(result) if not parts else {},
+        {} if job.asset_layer.selected_asset_keys else _figures(result),
         _failures(result),
         str(page) if parts else None,
     )
@@ -149,7 +149,7 @@ def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
 
 
 def _figures(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """What operations, which write no report, attached to their outputs."""
+    """What operations attached to their outputs."""
     shown: dict[str, Any] = {}
     for event in result.all_events:
         if event.is_successful_output:

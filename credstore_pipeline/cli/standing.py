@@ -1,5 +1,6 @@
 """How things stand, put together from `credstore_sync`, the settings and the legacy file."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from credstore_pipeline.core.deployment import Deployment
@@ -18,9 +19,12 @@ def standing(deployment: Deployment) -> dict[str, Any]:
         TargetError: If the target cannot be read.
     """
     stands = status(deployment)
-    window = (
-        f"The window is over: {stands.cut_over}." if stands.cut_over else "Both stores are live: no cutover stands."
-    )
+    closed = deployment.policies.window.closed(datetime.now(UTC))
+    window = "Both stores are live: no cutover stands."
+    if stands.cut_over:
+        window = f"The store was {stands.cut_over}."
+    elif closed:
+        window = f"Both stores are live, and re-syncs do not run by themselves: {closed}."
     return {
         "window": window if stands.loaded else "Nothing was loaded yet.",
         "runs": stands.runs,

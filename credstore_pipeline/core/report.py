@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+FLOW = frozenset({"backup/snapshot", "extracted", "preflight/census", "validated", "postgres"})
+"""Stages after which a migration goes on."""
+
 Outcome = Literal["done", "warning", "refused", "failed"]
 
 
@@ -80,20 +83,25 @@ class RunReport:
             return []
         return [Part(**part) for part in json.loads(self.json_path.read_text(encoding="utf-8"))["parts"]]
 
-
     def write_html(self, page: str) -> None:
         """Put the finished page beside the other two; only the owner may read it."""
         _replace(self.html_path, page)
 
 
 def overall(parts: list[Part]) -> str:
-    """The run in one word or two: migrated only if its last proof was written, and none failed."""
+    """The run in one word or two: migrated only if its last proof was written, and none failed.
+
+    A run of the proofs or of an operation alone is done when its only stage is.
+    """
     outcomes = {part.outcome for part in parts}
     if "failed" in outcomes:
         return "failed"
     if "refused" in outcomes:
         return "refused"
-    return "migrated and proven" if any(part.stage == "report/migration" for part in parts) else "unfinished"
+    stages = {part.stage for part in parts}
+    if "report/migration" in stages:
+        return "migrated and proven"
+    return "unfinished" if stages & FLOW or not stages else "done"
 
 
 def as_markdown(run_id: str, parts: list[Part]) -> str:

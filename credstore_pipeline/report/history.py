@@ -9,7 +9,7 @@ from credstore_pipeline.report.told import Rows
 SHOWN = 30
 """Runs in the picture."""
 
-CARRIED = ("inserted", "updated", "merged", "deleted")
+CARRIED = ("_inserted", "_updated", "_deleted")
 
 
 def history(report_dir: Path) -> Rows:
@@ -33,5 +33,5 @@ def _carried(numbers: dict[str, dict[str, Any]]) -> dict[str, int]:
     return {
         "rows behind": int(sum(value for name, value in load.items() if name.endswith(CARRIED))),
         "quarantined": int(sum(validated.get(f"quarantined_{what}", 0) for what in ("credentials", "links"))),
-        "conflicts waiting": int(load.get("conflicts_waiting", 0)),
+        "conflicts waiting": int(sum(value for name, value in load.items() if name.endswith("conflicts_waiting"))),
     }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from credstore_pipeline.core.report import overall
 from credstore_pipeline.report.told import Told
 
 
@@ -37,6 +38,8 @@ def outcome(told: Told) -> Outcome:
         opened, rows = (told.total("preflight/census", (name,)) for name in ("opened", "rows"))
         mood: Literal["good", "note"] = "good" if opened == rows else "note"
         return Outcome(mood, "Looked at", f"{opened:,} of {rows:,} passwords open. Nothing was written.")
+    if overall(list(told.parts)) == "done":
+        return Outcome("good", "Done", told.parts[-1].text.partition("\n")[0])
     return Outcome("note", "Unfinished", "The run has not come to its end.")
 
 
@@ -56,4 +59,4 @@ def _migrated(told: Told) -> Outcome:
     )
 
 
-_WRITTEN = ("inserted", "updated", "merged", "deleted")
+_WRITTEN = ("inserted", "updated", "deleted")

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from PIL import Image
 
 from credstore_pipeline.report.colours import MARKS, ON_WHITE, as_variables
@@ -16,6 +17,9 @@ from credstore_pipeline.report.colours import MARKS, ON_WHITE, as_variables
 WIDTH_IN = 7.2
 ROW_IN = 0.3
 LABEL_CHARACTERS = 44
+WHOLE_FROM = 6
+"""An axis that goes farther is divided by whole numbers."""
+
 PALETTE = 24
 """Colours of a picture that stands alone."""
 
@@ -125,7 +129,9 @@ def _finish(figure: Figure, axes: Axes, unit: str, legend: bool, colours: Colour
     axes.spines["bottom"].set_color(colours["line"])
     axes.grid(axis="x" if unit else "y", color=colours["line"], linewidth=0.6)
     axes.set_xlabel(unit, color=colours["soft"])
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True)) if unit else None
+    if unit:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=axes.get_xlim()[1] > WHOLE_FROM))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     if legend:
         figure.legend(loc="outside upper left", ncols=3, frameon=False, labelcolor=colours["ink"])
 

@@ -24,6 +24,13 @@ def test_success_is_said_only_with_the_last_part(tmp_path):
     assert "# Migration report: failed" in report.markdown_path.read_text()
 
 
+def test_proofs_or_an_operation_alone_are_done_when_their_one_stage_is(tmp_path):
+    for stage, word in (("proofs", "done"), ("cut_over", "done"), ("preflight/census", "unfinished")):
+        report = RunReport(tmp_path, stage.replace("/", "-"))
+        report.add(Part(stage, "done", "Said."))
+        assert json.loads(report.json_path.read_text())["outcome"] == word
+
+
 def test_a_stage_that_is_tried_again_replaces_its_part(tmp_path):
     report = RunReport(tmp_path, "run-1")
     report.add(Part("postgres", "failed", "Lost."))

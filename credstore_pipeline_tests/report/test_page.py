@@ -8,7 +8,7 @@ import pytest
 from credstore_pipeline.core.report import Part, RunReport
 from credstore_pipeline.report.page import render, write_page
 from credstore_pipeline.report.told import Told
-from credstore_pipeline_tests.report.outline import Outline
+from credstore_pipeline_tests.report.outline import Outline, said
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -124,6 +124,11 @@ def test_a_refused_run_says_first_what_is_wrong_and_what_to_do():
     assert text.index("Why it ended, and what to do") < text.index("Add keys.") < text.index("Nothing is lost")
     assert "Nothing is lost: broken" in text
     assert "Green means done: not reached" in text
+
+
+def test_an_operation_says_what_it_did():
+    told = Told("run-1", (Part("cut_over", "done", "The store was cut over.\nMore.", {"frozen_s": 1.2}),))
+    assert "Done The store was cut over. Run" in said(render(told, [], ""))
 
 
 def test_each_quarantined_reason_comes_with_what_to_do():
