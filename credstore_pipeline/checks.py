@@ -6,8 +6,9 @@ from credstore_pipeline.assets.load import POSTGRES
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.tables import as_check, as_proofs
 from credstore_pipeline.core.progress import Progress
-from credstore_pipeline.core.proofs.prove import CLAIMS, prove
+from credstore_pipeline.core.proofs.prove import CLAIMS, prove, still_standing
 from credstore_pipeline.core.report import Part
+from credstore_pipeline.core.sync.unchanged import carried
 from credstore_pipeline.resources import Credstore
 
 WRITES_NOTHING = "What was loaded stands as it is: the proofs write nothing."
@@ -27,7 +28,12 @@ def proofs(context: dg.AssetCheckExecutionContext, credstore: Credstore):  # noq
         def log_progress(total: int) -> Progress:
             return Progress("Opening both sides for the proofs", total, context.log.info)
 
-        verdicts = prove(work.deployment, work.ring, work.run_id, log_progress)
+        standing = carried(work.deployment, work.run_id)
+        verdicts = (
+            still_standing(standing.proven_at)
+            if standing
+            else prove(work.deployment, work.ring, work.run_id, log_progress)
+        )
         failed = {name: verdict for name, verdict in verdicts.items() if not verdict.passed and verdict.fatal}
         numbers = {
             f"{name}.{figure}": value for name, verdict in verdicts.items() for figure, value in verdict.numbers.items()

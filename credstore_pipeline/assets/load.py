@@ -11,9 +11,10 @@ from credstore_pipeline.assets.validate import QUARANTINE, VALIDATED
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.judging import data_key_of
 from credstore_pipeline.core.load.transaction import Cargo, load
+from credstore_pipeline.core.load.unchanged import load_unchanged
 from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.report import Part
-from credstore_pipeline.core.taking import snapshot_ref
+from credstore_pipeline.core.taking import is_idle, snapshot_counts, snapshot_ref
 from credstore_pipeline.core.validation.gates import require_gates
 from credstore_pipeline.freshness import freshness
 from credstore_pipeline.resources import Credstore
@@ -83,15 +84,18 @@ def postgres(  # noqa: ANN201
             data_key=data_key,
         )
         progress = Progress("Reading back and opening", credentials.rows.num_rows, context.log.info)
-        loaded = load(
-            work.deployment,
-            work.ring,
-            work.run_id,
-            cargo,
-            log=context.log.info,
-            progress=progress,
-            confirm=config.confirm,
-        )
+        if is_idle(snapshot):
+            loaded = load_unchanged(work.deployment, work.ring, work.run_id, cargo.snapshot, log=context.log.info)
+        else:
+            loaded = load(
+                work.deployment,
+                work.ring,
+                work.run_id,
+                cargo,
+                log=context.log.info,
+                progress=progress,
+                confirm=config.confirm,
+            )
         numbers = {
             f"{table}_{what}": count for table, counts in loaded.counts.items() for what, count in counts.items()
         }
@@ -101,8 +105,15 @@ def postgres(  # noqa: ANN201
             f"{loaded.kind} load committed: {written} rows written, {loaded.proven_rows} read back, opened and equal; "
             f"{deleted} deleted, {loaded.counts['ledger'].get('conflicts_waiting', 0)} conflicts wait."
         )
+        if is_idle(snapshot):
+            text = "Nothing changed since the last load, which was proven: nothing was written."
         work.report.add(Part(work.name, "done", text, dict(numbers)))
-    speed = work.speed(sum(frame.rows.num_rows for frame in frames.values()))
+        rows = (
+            snapshot_counts(snapshot)
+            if is_idle(snapshot)
+            else {table: frame.rows.num_rows for table, frame in frames.items()}
+        )
+    speed = work.speed(sum(rows.values()))
     context.log.info("%s", text)
     # Yielded after the commit: Dagster keeps what was yielded even if the transaction is rolled back.
     for table in TABLES:
@@ -110,7 +121,7 @@ def postgres(  # noqa: ANN201
             None,
             output_name=table,
             metadata={
-                "dagster/row_count": frames[table].rows.num_rows,
+                "dagster/row_count": rows[table],
                 "kind": loaded.kind,
                 **loaded.counts[table],
                 **speed,

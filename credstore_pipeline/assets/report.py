@@ -6,6 +6,7 @@ from credstore_pipeline.assets.load import POSTGRES
 from credstore_pipeline.assets.pictures import pictures_of_run
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.core.report import Part
+from credstore_pipeline.core.sync.unchanged import mark_proven
 from credstore_pipeline.io_manager import SealedParquetIOManager
 from credstore_pipeline.resources import Credstore
 
@@ -21,6 +22,7 @@ def report_migration(context: dg.AssetExecutionContext, credstore: Credstore) ->
     A refused or failed run has its report too: each stage writes its part as it ends.
     """
     with stage(context, credstore, "report/migration", LOADED) as work:
+        mark_proven(work.deployment, work.run_id)
         work.report.add(Part(work.name, "done", "Every proof held. The store is migrated."))
         SealedParquetIOManager(credstore=credstore).forget(work.run_id)
     return dg.MaterializeResult(

@@ -13,17 +13,22 @@ from credstore_pipeline.core.cutover.record import refuse_after_cutover
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven, SourceBusy
-from credstore_pipeline.core.frames import Frame
+from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import Books, SnapshotRef, open_books
 from credstore_pipeline.core.source.inspect import SourceShape
 from credstore_pipeline.core.source.retention import discard, prune
 from credstore_pipeline.core.source.snapshot import Snapshot, prove_snapshot, snapshot_path, take_snapshot
+from credstore_pipeline.core.sync.unchanged import LARGE_ROWS, nothing_to_do, settings_digest
 from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
 from credstore_pipeline.core.target.retry import retrying
 
 BUSY_ATTEMPTS = 3
 """How often a source that a writer holds is tried, each time with a wait of its own."""
+
+
+NOTHING_TO_DO = "nothing_to_do"
+"""Note on the snapshot: later steps have nothing to read, the load records that alone."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Taken:
         ended_at: When it was done.
         reused: Whether it is the last load's, since nothing changed.
         numbers: Figures to compare over time.
+        nothing_to_do: Whether the store is large and the last load proven, so that this pass may end here.
     """
 
     snapshot: Snapshot
@@ -43,6 +49,7 @@ class Taken:
     ended_at: datetime
     reused: bool
     numbers: dict[str, int | float]
+    nothing_to_do: bool = False
 
     @property
     def name(self) -> str:
@@ -74,11 +81,19 @@ class Taken:
             "digest": self.digest,
             "flavour": self.flavour,
             "shape": json.dumps(self.snapshot.shape.as_json()),
+            "counts": json.dumps(self.snapshot.manifest.counts),
+            NOTHING_TO_DO: str(self.nothing_to_do).lower(),
         }
 
 
-def take(deployment: Deployment, ring: KeyRing, run_id: str) -> Taken:
+def take(deployment: Deployment, ring: KeyRing, run_id: str, *, large_rows: int = LARGE_ROWS) -> Taken:
     """Copy the source and prove the copy; keep none if the last load's snapshot has the same content.
+
+    Args:
+        deployment: Where the source is.
+        ring: Its target key keys the digest.
+        run_id: This run.
+        large_rows: From so many rows on the pass may end here if there is nothing to do.
 
     Raises:
         CutOver: If the store was cut over.
@@ -127,7 +142,11 @@ def take(deployment: Deployment, ring: KeyRing, run_id: str) -> Taken:
         discard(backup_dir, fresh.name)
     pruned = prune(backup_dir, deployment.policies.backup_keep, {*books.protected, (earlier or fresh).name})
     numbers["snapshots_pruned"] = len(pruned)
-    return Taken(earlier or fresh, manifest.began_at, manifest.ended_at, earlier is not None, numbers)
+    idle = False
+    if earlier and numbers["rows"] >= large_rows:
+        settings = settings_digest(deployment, ring)
+        idle = retrying(lambda: _ask(engine, lambda found: nothing_to_do(found, manifest.digest.value, settings)))
+    return Taken(earlier or fresh, manifest.began_at, manifest.ended_at, earlier is not None, numbers, idle)
 
 
 Answer = TypeVar("Answer")
@@ -148,6 +167,17 @@ def snapshot_ref(frame: Frame) -> SnapshotRef:
         digest=notes["digest"],
         flavour=notes["flavour"],
     )
+
+
+def is_idle(frame: Frame) -> bool:
+    """Whether the pass has nothing to do after its snapshot."""
+    return frame.notes.get(NOTHING_TO_DO) == "true"
+
+
+def snapshot_counts(frame: Frame) -> dict[str, int]:
+    """Rows of the snapshot by table, 0 for a table that it has not."""
+    found = json.loads(frame.notes["counts"])
+    return {table: found.get(table, 0) for table in TABLES}
 
 
 def snapshot_shape(frame: Frame) -> SourceShape:

@@ -203,12 +203,13 @@ def put_run(
     snapshot: SnapshotRef,
     started_at: datetime,
     counts: Counts,
+    settings: str | None = None,
 ) -> None:
     """Record the run; its row is the proof that its transaction committed."""
     connection.exec_driver_sql(
         "INSERT INTO credstore_sync.runs (run_id, kind, pipeline_version, started_at, snapshot_began_at, "
-        "snapshot_ended_at, finished_at, snapshot_name, source_digest, flavour, counts) "
-        "VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s::jsonb)",
+        "snapshot_ended_at, finished_at, snapshot_name, source_digest, flavour, counts, settings_digest) "
+        "VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s::jsonb, %s)",
         (
             run_id,
             kind,
@@ -220,6 +221,7 @@ def put_run(
             snapshot.digest,
             snapshot.flavour,
             json.dumps(counts),
+            settings,
         ),
     )
 

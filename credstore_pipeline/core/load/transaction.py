@@ -14,6 +14,7 @@ from credstore_pipeline.core.load.ledger import Counts
 from credstore_pipeline.core.load.meaning import Meaning
 from credstore_pipeline.core.load.reseal import reseal
 from credstore_pipeline.core.load.writing import Way, write_and_prove
+from credstore_pipeline.core.sync.unchanged import settings_digest
 from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
 from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline.core.target.retry import retrying
@@ -135,7 +136,13 @@ def _once(
         ledger.put_tag_map(connection, cargo.tag_map, cargo.rows["tags"]["id"], run_id)
         ledger.put_repairs(connection, cargo.repairs, run_id)
         ledger.put_run(
-            connection, run_id=run_id, kind=kind, snapshot=cargo.snapshot, started_at=started_at, counts=counts
+            connection,
+            run_id=run_id,
+            kind=kind,
+            snapshot=cargo.snapshot,
+            started_at=started_at,
+            counts=counts,
+            settings=settings_digest(deployment, ring),
         )
     return Loaded(kind, counts, proven)
 

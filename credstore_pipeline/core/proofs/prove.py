@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import Engine
 
@@ -73,6 +74,15 @@ CLAIMS: dict[str, Claim] = {
     ),
 }
 """Check name -> its claim, in the order they are reported."""
+
+
+def still_standing(proven_at: datetime) -> dict[str, Verdict]:
+    """What is said of a run that found nothing to do: which proofs stand, since when, and that they were not made."""
+    text = (
+        f"Not made anew: the source has not changed since these proofs held ({proven_at:%Y-%m-%d %H:%M} UTC), "
+        "and this run wrote nothing. The job `verify` makes them."
+    )
+    return {name: Verdict(True, text, fatal=claim.fatal) for name, claim in CLAIMS.items()}
 
 
 def prove(

@@ -34,14 +34,20 @@ def extract(snapshot_path: Path, table: str, shape: SourceShape) -> Frame:
     """
     notes = {"flavour": shape.flavour}
     if table not in shape.tables:
-        nothing = pa.table({"source_rowid": pa.array([], pa.int64())})
-        return Frame({"rows": nothing}, notes | {"row_count": "0", "absent_columns": "", "absent": "true"})
+        nothing = nothing_of(shape)
+        return Frame(nothing.tables, nothing.notes | {"absent": "true"})
     known = shape.tables[table]
     with sqlite_errors(f"snapshot table {table}"):
         uri = file_uri(snapshot_path)
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             rows = _read(connection, known)
     return Frame({"rows": rows}, notes | {"row_count": str(rows.num_rows), "absent_columns": ",".join(known.absent)})
+
+
+def nothing_of(shape: SourceShape) -> Frame:
+    """No rows of a table, and no columns but the row id."""
+    nothing = pa.table({"source_rowid": pa.array([], pa.int64())})
+    return Frame({"rows": nothing}, {"flavour": shape.flavour, "row_count": "0", "absent_columns": ""})
 
 
 def _read(connection: sqlite3.Connection, table: TableShape) -> pa.Table:
