@@ -248,3 +248,39 @@ def assert_nothing_is_quoted():
     quoted = repr(shown) + "".join(traceback.format_exception(failure.value)) + repr(credstore)
     assert not search(quoted.encode(), "what is told", needles())
     return str(failure.value.description)
+
+
+def test_the_windows_end_and_the_way_back_leak_nothing(aviary):
+    """Cutover, a late writer, the account of keys, the way back in the clear, another key: refused and done."""
+    lab = aviary.lab
+    run(aviary)
+
+    def job(name, config=None, expected=0, **settings):
+        told = lab.folder / f"{name}.yaml"
+        told.write_text(json.dumps({"ops": config} if config else {}))
+        arguments = ("job", "execute", "-m", "credstore_pipeline.definitions", "-j", name, "-c", str(told))
+        return run(aviary, *arguments, expected=expected, **settings)
+
+    confirmed = {"cut_over": {"config": {"confirm": str(lab.store.path), "block_writers": False}}}
+    assert "Write confirm" in job("cutover", {"cut_over": {"config": {"confirm": "x"}}}, expected=1)
+    job("cutover", confirmed)
+    with sqlite3.connect(lab.store.path) as late:
+        late.execute("INSERT INTO tags (id, name) VALUES ('late', ?)", (canaries.canary("late"),))
+    job("watch")
+    plain = {"CREDSTORE_ROLLBACK_FORMAT": "plaintext"}
+    assert "confirm_plaintext" in job("rollback_export", expected=1, **plain)
+    job(
+        "rollback_export",
+        {"export": {"config": {"to": str(lab.snapshots / "back.db"), "confirm_plaintext": True}}},
+        **plain,
+    )
+    assert WORD.encode() in (lab.snapshots / "back.db").read_bytes()
+    job("key_retirement")
+    job("rotate_target_key", CREDSTORE_TARGET_KEY=canaries.canary("another target key"), **_with_former())
+    assert not aviary.files()
+    assert not aviary.database()
+
+
+def _with_former():
+    keys = json.loads(canaries.settings().get("CREDSTORE_SOURCE_KEYS", "[]"))
+    return {"CREDSTORE_SOURCE_KEYS": json.dumps([*keys, canaries.TARGET_KEY])}

@@ -11,6 +11,7 @@ import pytest
 
 from credstore_pipeline.definitions import defs
 from credstore_pipeline.failures import NotTold, tell_of_failure
+from credstore_pipeline.sensors import failed_run_sensor
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, content, flow, sealed, source
 from credstore_pipeline_tests.window.conftest import end, environment
 
@@ -163,3 +164,23 @@ def test_what_is_sealed_by_the_application_after_cutover_survives_rotation_and_t
     success, _, told, _ = launch(at, "rollback_export", "export", config={"swap": True}, **keys)
     assert success, told
     assert any(row.get("password") == "since" for row in content(at, "new").values())
+
+
+def test_the_failure_sensor_tells_of_a_run_that_failed(loaded, tmp_path):
+    at = loaded()
+    place, script = tmp_path / "told", tmp_path / "tell.py"
+    script.write_text(f"import sys; open({str(place)!r}, 'w').write(sys.stdin.read())")
+    with environment(at, CREDSTORE_FAILURE_COMMAND=f"{sys.executable} {script}") as instance:
+        result = defs.resolve_job_def("cutover").execute_in_process(
+            instance=instance, raise_on_error=False, run_config={"ops": {"cut_over": {"config": {"confirm": "x"}}}}
+        )
+        context = dg.build_run_status_sensor_context(
+            sensor_name="failed_run_sensor",
+            dagster_instance=instance,
+            dagster_run=result.dagster_run,
+            dagster_event=result.get_run_failure_event(),
+        ).for_run_failure()
+        failed_run_sensor(context)
+    told = json.loads(place.read_text())
+    assert (told["run_id"], told["job"], told["failed_steps"]) == (result.run_id, "cutover", ["cut_over"])
+    assert str(at.store.path) not in place.read_text()
