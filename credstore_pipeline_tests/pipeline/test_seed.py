@@ -2,8 +2,10 @@
 
 import pytest
 
+from credstore_pipeline.core.seeding.plan import Seeding
+from credstore_pipeline.core.seeding.seed import seed_tags
 from credstore_pipeline_tests.lab import ALLOW_ALL
-from credstore_pipeline_tests.pipeline.flow import opened
+from credstore_pipeline_tests.pipeline.flow import flow, opened
 
 WHOLE = "__ASSET_JOB"
 PASSWORD = "canary-4c1f-seeded"
@@ -64,13 +66,12 @@ def test_a_refused_migration_seeds_nothing(lab):
 
 def test_a_store_migrates_into_a_seeded_database_and_its_tags_are_mapped(lab):
     made = lab("setup_plain")
-    made.settings |= ALLOW_ALL
-    assert made.run("seed_default_tags").success
-    run = made.run()
-    assert run.success, run.failure
+    seed_tags(Seeding(made.database), "seed")
+    assert flow(made).load().kind == "initial"
     assert made.sql("SELECT name FROM tags GROUP BY 1 HAVING count(*) > 1") == []
     assert set(DEFAULTS) <= set(made.sql(NAMES))
-    assert made.run("verify").success
+    assert made.sql("SELECT count(*) FROM credstore_sync.tag_map") == [(3,)]
+    assert flow(made).red() == {}
 
 
 def test_a_published_default_is_refused_before_anything_is_touched_and_not_shown(fresh):
@@ -84,8 +85,6 @@ def test_a_published_default_is_refused_before_anything_is_touched_and_not_shown
 def test_what_is_wrong_in_the_seed_file_stops_a_migration_too(lab, tmp_path):
     seeds = tmp_path / "seed.yaml"
     seeds.write_text("tags:\n  - name: Core\n    color: red\n")
-    made = lab("setup_plain")
-    for job in (WHOLE, "seed_default_tags"):
-        run = made.run(job, CREDSTORE_SEED_FILE=str(seeds))
-        assert not run.success
-        assert "CREDSTORE_SEED_FILE: line 3: `color` is not" in run.failure
+    run = lab("setup_plain").run(WHOLE, CREDSTORE_SEED_FILE=str(seeds))
+    assert not run.success
+    assert "CREDSTORE_SEED_FILE: line 3: `color` is not" in run.failure
