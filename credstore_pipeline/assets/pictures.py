@@ -1,4 +1,4 @@
-"""Pictures and totals for the UI, drawn when a run has something to show."""
+"""Pictures, totals and the outcome for the UI, drawn when a run has something to show."""
 
 import dagster as dg
 
@@ -16,6 +16,14 @@ def picture_of_census(report: RunReport) -> str:
 
     rows = before(Told(report.run_id, tuple(report.parts())))
     return as_markdown(census_picture(rows), "How passwords are stored") if rows else "There are no credentials."
+
+
+def outcome_of_run(report: RunReport) -> str:
+    """The run in one sentence."""
+    from credstore_pipeline.report.outcome import outcome
+    from credstore_pipeline.report.told import Told
+
+    return outcome(Told(report.run_id, tuple(report.parts()))).sentence
 
 
 def pictures_of_run(report: RunReport) -> dict[str, dg.MetadataValue | int | float]:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from credstore_pipeline.assets.load import POSTGRES
-from credstore_pipeline.assets.pictures import pictures_of_run
+from credstore_pipeline.assets.pictures import outcome_of_run, pictures_of_run
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.core.report import Part
 from credstore_pipeline.core.sync.unchanged import mark_proven
@@ -27,6 +27,7 @@ def report_migration(context: dg.AssetExecutionContext, credstore: Credstore) ->
         SealedParquetIOManager(credstore=credstore).forget(work.run_id)
     return dg.MaterializeResult(
         metadata={
+            "outcome": outcome_of_run(work.report),
             "page": dg.MetadataValue.url(work.report.html_path.as_uri()),
             "report": dg.MetadataValue.path(str(work.report.markdown_path)),
             "report_json": dg.MetadataValue.path(str(work.report.json_path)),

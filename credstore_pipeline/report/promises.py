@@ -27,6 +27,8 @@ PROMISES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Promise -> what it says, and the checks that prove it."""
 
+BESIDE = "What breaks no promise and an operator should know."
+
 GATES = {
     "schema_is_known": "backup/snapshot",
     "snapshot_matches_source": "backup/snapshot",
@@ -69,10 +71,13 @@ def promises(told: Told) -> list[Promise]:
     said = {
         row["proof"]: row for part in told.parts for title in ("Gates", "Proofs") for row in part.tables.get(title, [])
     }
-    return [
+    kept = [
         Promise(name, says, tuple(_said(said[check]) if check in said else _inferred(told, check) for check in checks))
         for name, (says, checks) in PROMISES.items()
     ]
+    proving = {check for _, checks in PROMISES.values() for check in checks}
+    beside = tuple(_said(row) for check, row in said.items() if check not in proving)
+    return [*kept, Promise("Beside the promises", BESIDE, beside)] if beside else kept
 
 
 def _said(row: dict[str, str]) -> Proof:

@@ -126,6 +126,14 @@ def test_a_refused_run_says_first_what_is_wrong_and_what_to_do():
     assert "Green means done: not reached" in text
 
 
+def test_a_check_that_proves_no_promise_is_told_beside_them():
+    row = {"proof": "rows_not_ours", "holds": "note", "found": "3 rows are the application's."}
+    told = Told("run-1", (Part("proofs", "done", "Every proof holds.", {}, {"Proofs": [row]}),))
+    text = said(render(told, [], ""))
+    assert "Beside the promises: noted" in text
+    assert "rows_not_ours noted 3 rows are the application's." in text
+
+
 def test_an_operation_says_what_it_did():
     told = Told("run-1", (Part("cut_over", "done", "The store was cut over.\nMore.", {"frozen_s": 1.2}),))
     assert "Done The store was cut over. Run" in said(render(told, [], ""))
