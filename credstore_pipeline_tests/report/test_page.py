@@ -131,7 +131,7 @@ def test_a_check_that_proves_no_promise_is_told_beside_them():
     told = Told("run-1", (Part("proofs", "done", "Every proof holds.", {}, {"Proofs": [row]}),))
     text = said(render(told, [], ""))
     assert "Beside the promises: noted" in text
-    assert "rows_not_ours noted 3 rows are the application's." in text
+    assert "3 rows are the application's." in text
 
 
 def test_an_operation_says_what_it_did():
