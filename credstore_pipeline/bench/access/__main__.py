@@ -1,6 +1,7 @@
 """One measurement of both sides on this machine: `python -m credstore_pipeline.bench.access`."""
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -50,6 +51,8 @@ def measure_all(
     """Every operation, on every side, for every size and number of clients; the smallest first."""
     cells: list[Cell] = []
     told: dict[str, Any] = {"machine": describe_machine(), "at": datetime.now(UTC).strftime("%Y-%m-%d"), "plans": {}}
+    # A machine that is busy with other things slows the server and its clients more than a file.
+    told["load"] = round(os.getloadavg()[0], 1)
     ratios: list[tuple[str, str, str, str]] = []
     for size in sizes:
         places = make_places(home, server, size)

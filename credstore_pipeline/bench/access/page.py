@@ -30,7 +30,7 @@ def keep(page: Path, cells: list[Cell], told: dict[str, Any]) -> None:
     Args:
         page: The page that the section is on.
         cells: What was measured.
-        told: `machine`, `at`, `reached` (rows of text) and `plans` (title -> text).
+        told: `machine`, `at`, `load` (of the machine, in processes), `reached` (rows of text) and `plans` (title -> text).
     """
     page.parent.mkdir(parents=True, exist_ok=True)
     whole = {**told, "cells": [asdict(cell) for cell in cells]}
@@ -49,7 +49,7 @@ def access_section(page: Path) -> str:
     if not data.exists():
         return ""
     told = json.loads(data.read_text())
-    lines = [INTRODUCTION, f"{told['at']}, {told['machine']}.", ""]
+    lines = [INTRODUCTION, f"{told['at']}, {told['machine']}, load {told['load']} when it began.", ""]
     lines += [f"![Operations a second]({beside(page, '.svg').name})", ""]
     lines += ["| compared | measured | to reach | reached |", "|---|---:|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in told["reached"]]
