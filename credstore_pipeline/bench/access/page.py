@@ -30,7 +30,7 @@ def keep(page: Path, cells: list[Cell], told: dict[str, Any]) -> None:
     Args:
         page: The page that the section is on.
         cells: What was measured.
-        told: `machine`, `at`, `load` (of the machine, in processes), `reached` (rows of text) and `plans` (title -> text).
+        told: `machine`, `at`, `load` (processes at work on the machine), `reached` (rows of text), `plans` (by title).
     """
     page.parent.mkdir(parents=True, exist_ok=True)
     whole = {**told, "cells": [asdict(cell) for cell in cells]}
