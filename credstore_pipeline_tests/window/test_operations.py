@@ -47,7 +47,6 @@ def test_cut_over_roll_back_and_cut_over_again(loaded):
     assert "PostgreSQL alone counts since then" in run.failure
     success, shown, told, _ = launch(at, "rollback_export", "export", config={"swap": True})
     assert success, told
-    assert at.run("resync").success
     assert launch(at, "cutover", "cut_over", config={"confirm": str(at.store.path)})[0]
 
 

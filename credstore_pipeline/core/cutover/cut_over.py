@@ -87,23 +87,25 @@ def cut_over(
         )
     engine = make_engine(deployment.target, run_id).execution_options(isolation_level="READ COMMITTED")
     estimated_s = _require_ready(engine, deployment, ring, run_id, log)
-    began = time.monotonic()
+    began, recorded = time.monotonic(), False
     try:
         with frozen(path) as held:
             log("The store is frozen: a second writer was refused.")
             passed = run_pass(deployment, ring, run_id, log=log)
-            blocked = _end(engine, deployment, ring, run_id, passed, held, block_writers=block_writers)
+            blocked = _end(engine, deployment, run_id, passed, held, block_writers=block_writers)
+            recorded = True
+            if blocked:
+                held.keep()
     except CredstoreError as error:
-        if error.state == _RECORDED:
-            raise
-        raise type(error)(error.where, error.wrong, state=NOTHING_DONE, todo=error.todo) from None
+        state = _RECORDED if recorded else NOTHING_DONE
+        raise type(error)(error.where, error.wrong, state=state, todo=error.todo) from None
     frozen_s = time.monotonic() - began
     log(f"Cut over after {frozen_s:.1f} s; writes of old containers are {'refused' if blocked else 'not refused'}.")
     archived_as, refused = _archived(engine, path, run_id) if archive else (None, "")
     return CutOverDone(passed, estimated_s, frozen_s, tuple(blocked), archived_as, refused)
 
 
-_RECORDED = "The cutover is recorded and stands; the triggers in the file may be missing."
+_RECORDED = "The cutover is recorded and stands; the triggers in the file may be missing: stop every old container."
 
 
 def _require_ready(
@@ -165,7 +167,6 @@ def _refused(refusals: list[str]) -> Refused:
 def _end(
     engine: Engine,
     deployment: Deployment,
-    ring: KeyRing,
     run_id: str,
     passed: Passed,
     held: Frozen,
@@ -198,11 +199,6 @@ def _end(
     except CommitUnknown:
         if not retrying(lambda: _is_recorded(engine, run_id)):
             raise
-    if block_writers:
-        try:
-            held.keep()
-        except CredstoreError as error:
-            raise type(error)(error.where, error.wrong, state=_RECORDED, todo=error.todo) from None
     return blocked
 
 

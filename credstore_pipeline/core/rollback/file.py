@@ -92,6 +92,9 @@ def new_file(path: Path, snapshot: Path | None) -> Iterator[sqlite3.Connection]:
         if snapshot is not None:
             shutil.copyfile(snapshot, path)
         with _writing(), closing(sqlite3.connect(file_uri(path, "rw"), uri=True, isolation_level=None)) as connection:
+            # What is deleted is overwritten with zeros, and no journal keeps it: old rows may hold plaintext passwords.
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("BEGIN IMMEDIATE")
             if snapshot is None:
                 for statement in STATEMENTS:
