@@ -2,6 +2,8 @@
 PYTHON ?= python3
 JOBS ?= 2
 CREDENTIALS ?= 100000
+EXAMPLES ?= 1000
+WRITERS_S ?= 600
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -13,14 +15,14 @@ UI_HOME ?= $(CURDIR)/$(if $(DEMO),.demo/dagster_home,.dagster_home)
 UI_PORT ?= 3000
 
 # The best few of what the browser saw, kept in docs/screenshots.
-SCREENSHOTS := graph refused census checks picture launchpad report report-dark
+SCREENSHOTS := graph refused census checks picture-census-picture launchpad report report-dark
 
 export DAGSTER_DISABLE_TELEMETRY := 1
 # Each command starts some processes: compiled once, not in each.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui bench clean docs screenshots
+.PHONY: help setup demo test check ui soak bench clean docs screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +64,10 @@ screenshots: $(READY) ## pictures of the UI and the report for the documentation
 	CREDSTORE_SCREENSHOTS="$(CURDIR)/artifacts/ui" $(BIN)/python -m pytest -m ci credstore_pipeline_tests/ui
 	@mkdir -p docs/screenshots
 	cp $(SCREENSHOTS:%=artifacts/ui/%.png) docs/screenshots/
+
+soak: $(READY) ## the state machine of the window, EXAMPLES=1000 times 40 steps, and two writers for WRITERS_S=600
+	CREDSTORE_SOAK_EXAMPLES=$(EXAMPLES) CREDSTORE_WRITERS_S=$(WRITERS_S) $(BIN)/python -m pytest -m ci \
+	  credstore_pipeline_tests/sync
 
 bench: $(READY) ## measure against pgloader, an ORM script and SQLite; CREDENTIALS=1000000 for the large store
 	@$(BIN)/python -m credstore_pipeline.bench --credentials $(CREDENTIALS)

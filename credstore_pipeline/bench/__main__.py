@@ -44,17 +44,17 @@ def measure_all(home: Path, server: EmbeddedServer, credentials: int, *, orm: bo
     _say("Dagster with empty steps")
     empty = small.empty_steps()
     _say(f"the pipeline, {SMALL:,} credentials")
-    thousand, _ = small.pipeline()
+    thousand, _, _ = small.pipeline()
     large = Track(home, server, big_store(home, credentials), credentials)
     _say(f"pgloader, {credentials:,} credentials")
     pgloader = large.pgloader()
     _say(f"the pipeline, {credentials:,} credentials")
-    first, second = large.pipeline()
+    first, second, changed = large.pipeline()
     script = None
     if orm or credentials <= ORM_SCRIPT_MAX_ROWS:
         _say(f"the ORM script, {credentials:,} credentials")
         script = large.orm_script()
-    return Results.of(credentials, first, second, pgloader, script, thousand, empty)
+    return Results.of(credentials, first, second, changed, pgloader, script, thousand, empty)
 
 
 def big_store(home: Path, credentials: int) -> Store:

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,16 +42,27 @@ class Track:
     store: Store
     credentials: int
 
-    def pipeline(self) -> tuple[Measured, Measured]:
-        """This pipeline, from the command to its exit, into an empty database under a new key; and once more."""
+    def pipeline(self) -> tuple[Measured, Measured, Measured]:
+        """This pipeline, from the command to its exit, into an empty database under a new key.
+
+        Then once more with nothing changed, and once more after one row in a hundred was.
+        """
         home = self._fresh("dagster_home")
         prepare_home(home)
         environment = self._environment(self._database("bench_pipeline"), home)
+        # The kept store stays as it is for the other programs.
+        changing = self.folder / "changing.db"
+        shutil.copyfile(self.store.path, changing)
+        environment["CREDSTORE_SQLITE_PATH"] = str(changing)
         first = self._run("pipeline", [DAGSTER, *MATERIALIZE], environment)
         self._expect_rows("bench_pipeline")
         second = self._run("pipeline-again", [DAGSTER, *MATERIALIZE], environment)
         self._expect_rows("bench_pipeline")
-        return first, second
+        change_one_in_a_hundred(changing)
+        third = self._run("pipeline-changed", [DAGSTER, *MATERIALIZE], environment)
+        self._expect_rows("bench_pipeline")
+        changing.unlink()
+        return first, second, third
 
     def pgloader(self) -> Measured | None:
         """Run pgloader with its own defaults, passwords copied as they stand; None if it is not installed."""
@@ -123,3 +136,13 @@ class Track:
             found = count_rows(url, table)
             if found != rows:
                 raise BenchFailed(f"{database}: {found} rows in {table} instead of {rows}")
+
+
+def change_one_in_a_hundred(path: Path) -> None:
+    """One login and one edit in every hundredth credential, one priority in every hundredth association."""
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute(
+            "UPDATE credentials SET username = username || ' x', success_count = coalesce(success_count, 0) + 1 "
+            "WHERE rowid % 100 = 0"
+        )
+        store.execute("UPDATE credential_tags SET priority = coalesce(priority, 0) + 1 WHERE rowid % 100 = 0")

@@ -45,9 +45,9 @@ def test_the_page_keeps_one_section_a_size_and_says_what_was_reached(tmp_path: P
         Measured(0, 10.0, 9.0, 500, 900),
         Measured(0, 100.0, 99.0, 500, 2000),
     )
-    write_page(page, Results.of(100_000, slow, second, fast, fast, second, second))
-    write_page(page, Results.of(1_000_000, slow, second, fast, None, slow, second))
-    write_page(page, Results.of(100_000, fast, second, second, slow, second, second))
+    write_page(page, Results.of(100_000, slow, second, fast, fast, fast, second, second))
+    write_page(page, Results.of(1_000_000, slow, second, fast, fast, None, slow, second))
+    write_page(page, Results.of(100_000, fast, second, fast, second, slow, second, second))
     text = page.read_text()
     assert text.count("## 100,000 credentials") == text.count("## 1,000,000 credentials") == 1
     small, large = text.split("## 1,000,000")
@@ -55,6 +55,9 @@ def test_the_page_keeps_one_section_a_size_and_says_what_was_reached(tmp_path: P
     assert "| ORM script / pipeline | 10.00 | >= 4 | yes |" in small
     assert "| pipeline | 10.0 | 9.0 | 30,000 | 900 |" in small
     assert "| pipeline / pgloader | 10.00 | <= 1.5 | no |" in large
+    assert "| second run / pipeline (%) | 4 | <= 25 | yes |" in large
+    assert "| 1 % changed / pipeline (%) | 10 | <= 35 | yes |" in large
+    assert "| 1 % changed / pipeline (%) | 100 | <= 35 | asked at 1,000,000 |" in small
     assert "| peak memory (MB) | 2,000 | <= 1,200 | no |" in large
     assert "ORM script / pipeline" not in large
     assert set(json.loads(page.with_suffix(".json").read_text())) == {"100000", "1000000"}
