@@ -58,26 +58,26 @@ def test_an_empty_database_gets_tables_tags_and_credentials_and_a_second_run_cha
     assert sorted(rows(database.url, state)) == before
 
 
-def test_indexes_are_built_where_that_is_asked(init, database):
+def test_indexes_are_built_where_that_is_asked(init_here, database):
     for told in ("built credstore_credential_tags_by_tag, credstore_credential_tags_by_credential", "all there"):
-        code, out, _ = init("--indexes", CREDSTORE_POSTGRES_URL=url(database), CREDSTORE_SEED="false").end()
+        code, out, _ = init_here("--indexes", CREDSTORE_POSTGRES_URL=url(database), CREDSTORE_SEED="false")
         assert code == 0
         assert f"credstore-init: indexes: {told}" in out
 
 
-def test_only_tables_if_seeds_are_switched_off(init, database):
-    code, out, _ = init(CREDSTORE_POSTGRES_URL=url(database), CREDSTORE_SEED="false").end()
+def test_only_tables_if_seeds_are_switched_off(init_here, database):
+    code, out, _ = init_here(CREDSTORE_POSTGRES_URL=url(database), CREDSTORE_SEED="false")
     assert code == 0
     assert "seeds: not asked for" in out
     assert rows(database.url, "SELECT count(*) FROM tags") == [(0,)]
 
 
-def test_wrong_settings_are_one_line_with_all_of_them_and_exit_code_2(init):
-    code, out, err = init(CREDSTORE_SEED_ADMIN_PASSWORD="admin_password").end()
+def test_wrong_settings_are_one_line_with_all_of_them_and_exit_code_2(init_here):
+    code, out, err = init_here(CREDSTORE_SEED_ADMIN_PASSWORD="admin_password")
     assert (code, out) == (2, "")
     assert len(lines(err)) == 1
     assert "CREDSTORE_POSTGRES_URL: not set" in err
-    code, _, err = init(POSTGRES_HOST="db", CREDSTORE_SEED_ADMIN_PASSWORD="admin_password").end()
+    code, _, err = init_here(POSTGRES_HOST="db", CREDSTORE_SEED_ADMIN_PASSWORD="admin_password")
     assert code == 2
     assert "CREDSTORE_SEED_ADMIN_PASSWORD: it is one of the application's published" in err
     assert "CREDSTORE_TARGET_KEY: not set" in err
@@ -90,18 +90,18 @@ def test_wrong_settings_are_one_line_with_all_of_them_and_exit_code_2(init):
         ({"database": "not_there"}, "the database or user does not exist"),
     ],
 )
-def test_a_wrong_password_and_a_missing_database_are_one_clear_line_at_once(init, database, parts, told):
+def test_a_wrong_password_and_a_missing_database_are_one_clear_line_at_once(init_here, database, parts, told):
     began = time.monotonic()
-    code, out, err = init(CREDSTORE_POSTGRES_URL=url(database, **parts)).end()
+    code, out, err = init_here(CREDSTORE_POSTGRES_URL=url(database, **parts))
     assert (code, out) == (1, "")
     assert len(lines(err)) == 1
     assert told in err
     assert time.monotonic() - began < 20
 
 
-def test_a_server_that_never_comes_is_given_up_with_what_was_waited_for(init):
+def test_a_server_that_never_comes_is_given_up_with_what_was_waited_for(init_here):
     settings = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1", "CREDSTORE_INIT_MAX_S": "2"}
-    code, out, err = init(**settings).end()
+    code, out, err = init_here(**settings)
     assert code == 1
     assert "waiting for PostgreSQL at 127.0.0.1:1/netraven.public: nothing listens there; next try in" in out
     assert len(lines(err)) == 1
