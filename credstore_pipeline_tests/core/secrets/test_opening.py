@@ -11,7 +11,7 @@ from credstore_pipeline.core.deployment import KeyMaterial
 from credstore_pipeline.core.errors import SecretUnopenable
 from credstore_pipeline.core.keys.derivations import pbkdf2_env_key, pbkdf2_head_key, raw_key
 from credstore_pipeline.core.keys.ring import build_ring
-from credstore_pipeline.core.secrets.opening import open_secret
+from credstore_pipeline.core.secrets.opening import open_as_sealed, open_secret, peel
 from credstore_pipeline.core.secrets.sealing import seal
 from credstore_pipeline.core.secrets.shapes import Encoding
 from credstore_pipeline_tests.core.secrets import vectors
@@ -246,3 +246,24 @@ def test_any_password_through_any_layers_comes_out_equal_or_is_refused_by_the_ru
         sealed = seal(opened.plaintext, ring)
         again = open_secret(sealed, ring, ROW)
         assert (again.plaintext, again.exact) == (password.encode(), True)
+        assert open_as_sealed(sealed, ring) == password.encode()
+    quickly = open_as_sealed(stored.decode(), ring)
+    assert quickly is None or quickly == peel(stored, ring).plaintext
+
+
+def test_the_quick_way_opens_nothing_that_is_not_exactly_the_targets_form(ring):
+    sealed = seal(b"a password", ring)
+    payload = json.loads(sealed)["encrypted_data"]
+    token = base64.b64decode(payload).decode()
+    others = {
+        "junk in the payload": sealed.replace(payload, f"{payload[:9]}*{payload[9:]}"),
+        "junk in the token": sealed.replace(payload, base64.b64encode(f"{token[:9]}*{token[9:]}".encode()).decode()),
+        "the bare token in it": sealed.replace(payload, token),
+        "another key's": seal(b"a password", build_ring(KeyMaterial(target_key="another"))),
+        "another id": sealed.replace('"default"', '"key_0a1b2c3d"'),
+        "blanks around": f" {sealed}",
+        "one more layer": seal(sealed.encode(), ring),
+        "no payload": sealed.replace(payload, ""),
+        "no ASCII": sealed.replace(payload, "é"),
+    }
+    assert {name: open_as_sealed(text, ring) for name, text in others.items()} == dict.fromkeys(others)
