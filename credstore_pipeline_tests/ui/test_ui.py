@@ -117,16 +117,24 @@ def test_checks_show_their_results_claims_and_documentation(site, page, noted, s
     shot("check")
 
 
-def test_pictures_are_shown_in_the_metadata(site, page, noted, shot):
-    page.goto(f"{site.url}/assets/report/migration")
-    page.get_by_text("source_and_target").first.wait_for()
-    row = page.locator("tr", has_text="source_and_target")
-    row.get_by_text("[Show Markdown]").click()
-    picture = page.locator("img[alt='SQLite beside PostgreSQL']")
+@pytest.mark.parametrize(
+    ("asset", "name", "words"),
+    [
+        ("preflight/census", "census_picture", "How passwords are stored"),
+        ("report/migration", "source_and_target", "SQLite beside PostgreSQL"),
+        ("report/migration", "time_by_stage", "Time by stage"),
+        ("report/migration", "drift", "Drift from run to run"),
+    ],
+)
+def test_pictures_are_shown_in_the_metadata(site, page, noted, shot, asset, name, words):
+    page.goto(f"{site.url}/assets/{asset}")
+    page.get_by_text(name, exact=True).first.wait_for()
+    page.locator("tr", has=page.get_by_text(name, exact=True)).last.get_by_text("[Show Markdown]").click()
+    picture = page.locator(f"img[alt='{words}']")
     picture.wait_for()
     assert picture.evaluate("picture => picture.naturalWidth") > 400
     noted.keep(page)
-    shot("picture")
+    shot(f"picture-{name.replace('_', '-')}")
 
 
 def test_the_report_is_named_there_and_opens_without_network_or_complaint(site, page, noted, shot):
@@ -140,6 +148,9 @@ def test_the_report_is_named_there_and_opens_without_network_or_complaint(site, 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     shot("report")
     shot("report-whole", whole=True)
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "on a telephone"
+    page.set_viewport_size({"width": 1500, "height": 1100})
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     shot("report-dark")
