@@ -1,11 +1,14 @@
 """Any order of writes on both sides, passes, crashes, key changes and decisions; the model says what must come out."""
 
+import sqlite3
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from sqlalchemy.exc import DBAPIError
 
+from credstore_pipeline.core.errors import CutOver
 from credstore_pipeline.core.sync.settle import settle
 from credstore_pipeline_tests.sync.model import Key, Model, Row, lasting
 from credstore_pipeline_tests.sync.world import World
@@ -270,6 +273,30 @@ class Window(RuleBasedStateMachine):
             settle(run.deployment, run.ring, run.run_id, {self.world.waiting()[about]: choice}, log=run.log.append)
             self.model.settle(about, choice)
             self._equal()
+
+    @precondition(lambda self: self.model.can_end())
+    @rule(table=TABLE, pick=PICK, which=PICK)
+    def window_ends_and_is_rolled_back(self, table: str, pick: int, which: int) -> None:
+        """A pass, a cutover, a late writer who is refused, a write in PostgreSQL, and all the way back."""
+        self.pass_()
+        if not self.model.can_end():
+            return
+        self.world.cut_over()
+        self._equal()
+        self.world.close()
+        late = self._one(self.model.source, "credentials", pick)
+        if late:
+            with pytest.raises(sqlite3.IntegrityError):
+                self.world.put_source("credentials", self.model.source[late])
+        with pytest.raises(CutOver):
+            self.world.sync(self.world.run())
+        self._set_target(*self._target_change(table, pick, which))
+        self.world.roll_back()
+        self.model.roll_back()
+        self._equal()
+        before = self.world.kept()
+        self.world.sync(self.world.run())
+        assert self.world.kept() == before
 
     def teardown(self) -> None:
         """Leave the database to the next example."""

@@ -93,6 +93,19 @@ class Model:
                     if link[0] == "credential_tags" and agreed.source["credential_id"] == row_id and not agreed.buried:
                         agreed.buried = True
 
+    def can_end(self) -> bool:
+        """Whether nothing waits and nothing of the source stays behind; and there is something to end."""
+        return bool(self.source) and not self.waiting and not any(self._held(key) for key in self.source)
+
+    def roll_back(self) -> None:
+        """The target, as it stands, becomes the source, and both are agreed on every row of it."""
+        self.source = deepcopy(self.target)
+        for key, known in self.agreed.items():
+            known.buried = known.buried or key not in self.target
+        for key, row in self.target.items():
+            self.agreed[key] = Agreed(deepcopy(row), deepcopy(row))
+        self.returning.clear()
+
     def drop(self, key: Key) -> None:
         """Delete from the target, and what hangs on it."""
         del self.target[key]

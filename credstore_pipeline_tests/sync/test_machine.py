@@ -29,7 +29,8 @@ def window(administrator, database, tmp_path, monkeypatch):
                 store.execute(f"DELETE FROM {table}")
 
     def make():
-        folder = tmp_path / str(next(numbers))
+        # Beside the test's own folder, which goes with it: the template outlives the test.
+        folder = tmp_path.with_name(f"{tmp_path.name}-{next(numbers)}")
         folder.mkdir()
         return World(already("window", "web", empty, administrator, database, folder))
 

@@ -2,16 +2,19 @@
 
 import re
 import sqlite3
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
 
+from credstore_pipeline.core.cutover.cut_over import cut_over
 from credstore_pipeline.core.errors import GuardRefused
 from credstore_pipeline.core.frames import TABLES
-from credstore_pipeline.core.keys.ring import KeyRing
+from credstore_pipeline.core.keys.ring import KeyRing, build_ring
 from credstore_pipeline.core.load.transaction import Loaded, load
+from credstore_pipeline.core.rollback.export import Wish, rollback_export
 from credstore_pipeline_tests.lab import Lab
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, Flow, flow, opened, sealed, source, token
 from credstore_pipeline_tests.sync.model import Row
@@ -148,6 +151,19 @@ class World:
         # Slow keys are derived once for all runs under the same keys.
         run.ring = _RINGS.setdefault(tuple(self.keys), run.ring)
         return run
+
+    def cut_over(self) -> None:
+        """End the window, writers blocked."""
+        run = self.run()
+        cut_over(run.deployment, run.ring, run.run_id, confirm=str(self.lab.store.path), log=run.log.append)
+
+    def roll_back(self) -> None:
+        """Exchange the legacy store for a file of what PostgreSQL holds."""
+        run = self.run()
+        keys = replace(run.deployment.keys, rollback_key=self.lab.store.env["encryption_key"])
+        rollback_export(
+            replace(run.deployment, keys=keys), build_ring(keys), run.run_id, Wish(swap=True), run.log.append
+        )
 
     def sync(self, run: Flow, between: Any = None, *, crash: str | None = None) -> Loaded | None:
         """One pass; guards are confirmed by what they say, after they have changed nothing."""

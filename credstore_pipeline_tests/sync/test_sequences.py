@@ -1,0 +1,75 @@
+"""Sequences that taught something while the state machine was built, each step by step."""
+
+import pytest
+
+from credstore_pipeline_tests.sync.test_machine import window
+
+__all__ = ["window"]
+
+
+@pytest.fixture
+def machine(window):
+    """A machine that is open and driven by hand."""
+    made = window()
+    made.open()
+    yield made
+    made.teardown()
+
+
+def test_the_window_ends_is_rolled_back_and_goes_on(machine):
+    machine.target_adds(table="credentials", pick=0)
+    machine.target_adds(table="credential_tags", pick=3)
+    machine.window_ends_and_is_rolled_back(table="credentials", pick=1, which=2)
+    machine.source_changes(table="credentials", pick=0, which=2)
+    machine.target_changes(table="credentials", pick=0, which=2)
+    machine.source_deletes(table="credential_tags", pick=0, whole=True)
+    machine.pass_()
+    assert machine.model.waiting
+    machine.person_decides(pick=0, choice="source")
+    machine.window_ends_and_is_rolled_back(table="tags", pick=1, which=1)
+
+
+def test_a_credential_that_comes_back_changed_brings_its_associations_although_they_have_tombstones(machine):
+    machine.source_deletes(table="credentials", pick=0, whole=False)
+    machine.pass_()
+    machine.source_brings_back(pick=0, table="credentials", changed=True)
+    machine.pass_()
+    links = [row for key, row in machine.model.target.items() if key[0] == "credential_tags"]
+    assert len(links) == 4
+    machine.source_deletes(table="credentials", pick=0, whole=True)
+    machine.target_changes(table="credentials", pick=0, which=1)
+    machine.pass_()
+    machine.person_decides(pick=0, choice="target")
+    machine.pass_()
+
+
+def test_a_decision_after_the_target_key_changed_seals_under_the_new_one(machine):
+    machine.source_changes(table="credentials", pick=0, which=3)
+    machine.target_changes(table="credentials", pick=0, which=3)
+    machine.pass_()
+    machine.target_key_changes()
+    machine.person_decides(pick=0, choice="source")
+    machine.pass_()
+    machine.pass_that(how="is followed by another")
+
+
+def test_a_lost_password_holds_its_row_and_no_other(machine):
+    machine.source_password_is_lost(pick=0)
+    machine.source_changes(table="credential_tags", pick=0, which=0)
+    machine.target_changes(table="credentials", pick=0, which=0)
+    machine.pass_()
+    machine.source_changes(table="credentials", pick=0, which=3)
+    machine.pass_()
+    machine.source_seals_anew(pick=0)
+    machine.pass_that(how="is not told of its commit")
+
+
+def test_a_tag_that_both_stores_deleted_differently_takes_nothing_with_it(machine):
+    machine.source_deletes(table="tags", pick=0, whole=False)
+    machine.pass_()
+    machine.target_deletes(table="tags", pick=0)
+    machine.source_logs_in(pick=0, table="credential_tags", skewed=True, reset=False)
+    machine.pass_()
+    machine.source_brings_back(pick=0, table="tags", changed=False)
+    machine.pass_that(how="dies before its commit")
+    machine.pass_()
