@@ -5,7 +5,7 @@ import dagster as dg
 from credstore_pipeline.assets.extract import EXTRACTED
 from credstore_pipeline.assets.pictures import picture_of_census
 from credstore_pipeline.assets.stage import stage
-from credstore_pipeline.assets.tables import as_check, as_table
+from credstore_pipeline.assets.tables import as_check, as_proofs, as_table
 from credstore_pipeline.core.census import census, census_of
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.judging import judge
@@ -69,6 +69,7 @@ def preflight_census(  # noqa: ANN201
                 {
                     "Census": table,
                     "Target": target.findings,
+                    "Gates": as_proofs({"every_secret_opens": verdict, "no_published_default_passwords": known_to_all}),
                     **({"Published default passwords": published[:LISTED]} if published else {}),
                 },
             )
