@@ -74,5 +74,5 @@ bench: $(READY) ## measure against pgloader, an ORM script and SQLite; CREDENTIA
 	@$(BIN)/python -m credstore_pipeline.bench.access
 
 clean: ## remove what demo, tests and tools left; .venv and .dagster_home stay
-	rm -rf .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .tmp_dagster_home_* build dist
+	rm -rf .demo artifacts .hypothesis .mypy_cache .pytest_cache .ruff_cache .tmp_dagster_home_* build dist
 	find credstore_pipeline credstore_pipeline_tests -name __pycache__ -type d -exec rm -rf {} +
