@@ -53,7 +53,7 @@ def drive(machine, examples):
 
 
 def test_whatever_happens_postgresql_is_what_the_model_says(window):
-    drive(window, 8)
+    drive(window, 5)
 
 
 @pytest.mark.ci
