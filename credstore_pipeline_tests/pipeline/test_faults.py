@@ -263,7 +263,8 @@ def test_what_happens_to_tables_that_the_load_makes_itself_is_noticed_too(lab):
     at = lab("web")
     at.sql(
         "CREATE FUNCTION public.disturb() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "IF to_regclass('public.credentials') IS NULL THEN RETURN; END IF; UPDATE public.credentials SET failure_count = failure_count + 1 "
+        "IF to_regclass('public.credentials') IS NULL THEN RETURN; END IF; "
+        "UPDATE public.credentials SET failure_count = failure_count + 1 "
         "WHERE id = (SELECT max(id) FROM public.credentials); END $$"
     )
     at.sql(
