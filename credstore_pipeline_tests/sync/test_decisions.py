@@ -1,5 +1,7 @@
 """A person settles conflicts; quarantined rows that are good by now are taken over."""
 
+import base64
+
 import pytest
 
 from credstore_pipeline.core.errors import CredstoreError
@@ -142,3 +144,30 @@ def test_the_jobs_do_it(at):
 
 def launched(at, job, config=None):
     return at.run(job, config=config or {}, CREDSTORE_TARGET_KEY="a made-up target key")
+
+
+def test_no_recorded_conflict_shows_a_value(at):
+    """Both sides' passwords, a deleted row's and a quarantined change's stand sealed in credstore_sync, if at all."""
+    first_one, second = (found[0] for found in at.sql("SELECT id FROM public.credentials ORDER BY id LIMIT 2"))
+    canaries = [f"canary-{side}-xq7" for side in ("source", "target", "description", "deleted")]
+    at.sql(
+        "UPDATE public.credentials SET password = %s, description = %s WHERE id = %s",
+        sealed(canaries[1]),
+        canaries[2],
+        first_one,
+    )
+    at.sql("UPDATE public.credentials SET description = %s WHERE id = %s", canaries[3], second)
+    in_source(
+        at,
+        "UPDATE credentials SET password = ?, description = 'x' WHERE id = ?",
+        legacy(at, canaries[0]),
+        first_one,
+    )
+    in_source(at, "DELETE FROM credentials WHERE id = ?", second)
+    run = flow(at, conflicts="source")
+    run.load()
+    assert len(outcomes(at)) == 3
+    kept = "\n".join([str(line) for line in at.state("credstore_sync")] + run.log + [str(run.prove())])
+    for canary in canaries:
+        assert canary not in kept
+        assert base64.b64encode(canary.encode()).decode().rstrip("=")[:-1] not in kept
