@@ -1,6 +1,7 @@
 # Works from a bare clone with python3 (3.11 to 3.13) and make. Another interpreter: make demo PYTHON=python3.12
 PYTHON ?= python3
-JOBS ?= 2
+# A test waits for other programs about half of its time.
+JOBS ?= 3
 CREDENTIALS ?= 100000
 EXAMPLES ?= 1000
 WRITERS_S ?= 600

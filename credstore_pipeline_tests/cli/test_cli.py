@@ -52,6 +52,7 @@ def test_every_exit_code_is_told():
     assert all(f"{code.value} " in EPILOG for code in Exit)
 
 
+@pytest.mark.ci
 def test_a_store_is_looked_at_migrated_and_verified_and_each_command_says_so(lab):
     at = lab("lost_env")
     nothing = call(at, "status", "--json")

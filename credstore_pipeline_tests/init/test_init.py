@@ -122,6 +122,7 @@ def test_a_server_that_starts_late_is_waited_for(init, own_server, late_s):
     assert rows(server.url("late"), "SELECT count(*) FROM tags") == [(4,)]
 
 
+@pytest.mark.ci
 def test_a_server_that_restarts_in_the_middle_is_waited_for_again(init, own_server):
     server, stop = own_server()
     place = server.url("middle")

@@ -99,6 +99,7 @@ def test_the_search_finds_what_is_planted_in_each_place(aviary):
 # What runs leave
 
 
+@pytest.mark.ci
 def test_a_store_is_migrated_verified_refused_and_found_altered_without_a_leak(aviary):
     """All of it with the real command line: a good run, `verify`, a wrong key, missing keys, proofs that turn red."""
     lab = aviary.lab
@@ -169,7 +170,9 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage", [stage if stage in ("load", "validate") else pytest.param(stage, marks=pytest.mark.ci) for stage in STAGES]
+)
 def test_an_exception_that_quotes_a_password_ends_the_run_and_is_not_repeated(aviary, stage):
     said = run(aviary, expected=1, raise_in=(STAGES[stage], f"cannot read {canaries.canary('in an exception')}"))
     assert "an unforeseen ValueError at" in said
@@ -250,6 +253,7 @@ def assert_nothing_is_quoted():
     return str(failure.value.description)
 
 
+@pytest.mark.ci
 def test_the_windows_end_and_the_way_back_leak_nothing(aviary):
     """Cutover, a late writer, the account of keys, the way back in the clear, another key: refused and done."""
     lab = aviary.lab

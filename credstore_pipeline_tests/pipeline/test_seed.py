@@ -38,6 +38,7 @@ def test_both_jobs_seed_an_empty_database_without_a_legacy_store(fresh):
     assert PASSWORD not in "\n".join(run.log)
 
 
+@pytest.mark.ci
 def test_a_whole_run_migrates_names_published_defaults_and_seeds_only_if_that_is_asked(lab):
     made = lab("setup_plain")
     made.settings |= ALLOW_ALL

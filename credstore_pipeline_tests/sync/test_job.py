@@ -28,6 +28,7 @@ def test_a_guard_is_confirmed_by_its_number_in_run_config(at, resync):
     assert run.metadata("postgres/credentials")["deleted"] == 5
 
 
+@pytest.mark.ci
 def test_a_large_store_that_has_not_changed_is_neither_read_nor_proven_again_until_something_happens(
     at, resync, monkeypatch
 ):

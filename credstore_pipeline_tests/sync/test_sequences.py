@@ -73,3 +73,9 @@ def test_a_tag_that_both_stores_deleted_differently_takes_nothing_with_it(machin
     machine.source_brings_back(pick=0, table="tags", changed=False)
     machine.pass_that(how="dies before its commit")
     machine.pass_()
+
+
+def test_a_tag_of_the_applications_own_is_known_to_the_file_that_it_was_rolled_back_into(machine):
+    """Found writing its mapping at the next pass, although nothing had changed."""
+    machine.target_adds(table="tags", pick=0)
+    machine.window_ends_and_is_rolled_back(pick=0, table="tags", which=0)

@@ -9,7 +9,7 @@ from credstore_pipeline.core.data_key import TargetPurpose, target_subkey, unwra
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.load.ledger import SnapshotRef, open_books, put_run
+from credstore_pipeline.core.load.ledger import SnapshotRef, open_books, put_run, put_tag_map
 from credstore_pipeline.core.load.meaning import Meaning
 from credstore_pipeline.core.load.reading import put_table, qualified
 from credstore_pipeline.core.rollback.proof import Proven
@@ -39,6 +39,9 @@ def rebase(connection: Connection, deployment: Deployment, ring: KeyRing, run_id
     counts = {}
     for table in TABLES:
         counts[table] = {"rebased": _rebase_table(connection, table, proven, meaning)}
+    tags = proven.validated.frames["tags"]
+    # The application's own tags stand in the file under their own ids now, and for themselves.
+    put_tag_map(connection, tags.tables["tag_map"], tags.rows["id"], run_id)
     snapshot = take_snapshot(
         deployment.source.sqlite_path,
         deployment.places.backup_dir,
