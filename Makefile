@@ -43,7 +43,7 @@ $(READY): constraints.txt pyproject.toml
 demo: $(READY) ## the whole migration on a made-up store: refused, allowed, repeated, read back
 	@$(BIN)/python -m credstore_pipeline.demo run
 
-test: $(READY) ## every test
+test: $(READY) ## every test that takes neither minutes nor Debian packages; .ci/run runs the others too
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST)
 
 check: $(READY) ## format, lint, types, and that Dagster can load the definitions

@@ -39,6 +39,7 @@ def test_files_between_steps_are_the_owners_alone_and_leave_with_the_next_run(la
     assert staged(at) == []
 
 
+@pytest.mark.ci
 def test_staging_can_be_any_place_that_fsspec_reaches(lab):
     at = lab("setup_plain")
     run = at.run(CREDSTORE_STAGING_URL="memory://staging")

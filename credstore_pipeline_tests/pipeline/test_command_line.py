@@ -9,6 +9,7 @@ from credstore_pipeline_tests.lab import ALLOW_ALL, DAGSTER
 VERIFY = ("job", "execute", "-m", "credstore_pipeline.definitions", "-j", "verify")
 
 
+@pytest.mark.ci
 def test_success_refusal_and_a_failed_check_have_the_exit_codes_they_should(lab):
     at = lab("lost_env")
     refused = at.command(CREDSTORE_MISSING_TAGS="placeholder")
@@ -32,6 +33,7 @@ def lose_credentials(at):
     at.sql("DELETE FROM credstore_sync.row_state WHERE source_table = 'credentials'")
 
 
+@pytest.mark.ci
 def test_a_forgotten_setting_is_named_before_anything_is_touched(lab):
     at = lab("setup_empty")
     run = at.command(CREDSTORE_POSTGRES_URL="", CREDSTORE_TARGET_KEY="")

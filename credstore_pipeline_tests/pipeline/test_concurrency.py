@@ -72,6 +72,7 @@ def test_of_two_command_lines_at_once_one_wins_and_the_other_ends_without_harm(a
     assert not list(at.snapshots.glob("*.partial"))
 
 
+@pytest.mark.ci
 def test_the_second_names_the_first_while_it_runs_and_the_first_is_not_disturbed(at):
     with session(at.database) as application:
         stop_loads_half_way(application)

@@ -65,7 +65,13 @@ def alive(pid, command_line):
 
 
 @pytest.mark.parametrize(
-    "asset", ["backup__snapshot", "extracted__credentials", "preflight__census", "validated__credentials"]
+    "asset",
+    [
+        "backup__snapshot",
+        pytest.param("extracted__credentials", marks=pytest.mark.ci),
+        pytest.param("preflight__census", marks=pytest.mark.ci),
+        "validated__credentials",
+    ],
 )
 def test_killed_after_a_stage_it_leaves_the_target_untouched_and_the_next_run_does_it_all(lab, asset):
     at = lab("web")
@@ -110,6 +116,7 @@ def test_killed_in_the_middle_of_the_load_it_is_rolled_back_and_the_next_run_doe
     assert not list(at.snapshots.glob("*.partial"))
 
 
+@pytest.mark.ci
 def test_killed_after_the_commit_it_is_committed_once_and_the_next_run_writes_nothing(lab):
     at = lab("web")
     command = start(at)
@@ -145,6 +152,7 @@ def test_a_connection_lost_during_commit_is_committed_exactly_once_by_the_same_r
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.ci
 def test_killed_during_commit_it_is_committed_whole_or_not_at_all_and_the_next_run_sees_which(lab, when):
     at = lab("web")
     with lossy(at.database, when, hold=True) as proxy:
@@ -166,6 +174,7 @@ def test_killed_during_commit_it_is_committed_whole_or_not_at_all_and_the_next_r
     assert not run.red()
 
 
+@pytest.mark.ci
 def test_killed_while_all_cores_open_passwords_no_process_of_the_run_is_left_two_seconds_later(lab):
     at = lab("big", credentials=20_500)
     command = start(at)
@@ -184,6 +193,7 @@ def test_killed_while_all_cores_open_passwords_no_process_of_the_run_is_left_two
     assert tables(at) == 0
 
 
+@pytest.mark.ci
 def test_killed_while_the_snapshot_is_taken_it_leaves_a_partial_folder_that_the_next_run_removes(lab):
     at = lab("big", credentials=6_000)
     command = start(at)

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 OPERATIONS = ("by tag", "status update")
 SIDES = ("SQLite", "PostgreSQL", "PostgreSQL, indexes")
 
 
+@pytest.mark.ci
 def test_operations_are_measured_on_every_side_and_kept(tmp_path):
     # As root the server runs as another user, who has to pass through to its folder.
     home = Path(os.environ["CREDSTORE_TESTS_SERVER"]) / f"access-{os.getpid()}"

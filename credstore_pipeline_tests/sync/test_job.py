@@ -16,6 +16,7 @@ def resync(at):
     return partial(at.run, "resync", CREDSTORE_TARGET_KEY=TARGET_KEY, CREDSTORE_MAX_QUARANTINED="10")
 
 
+@pytest.mark.ci
 def test_a_guard_is_confirmed_by_its_number_in_run_config(at, resync):
     in_source(at, "DELETE FROM credentials WHERE rowid <= 5")
     run = resync(CREDSTORE_MAX_QUARANTINED_LINKS="100")
