@@ -79,3 +79,11 @@ def test_a_tag_of_the_applications_own_is_known_to_the_file_that_it_was_rolled_b
     """Found writing its mapping at the next pass, although nothing had changed."""
     machine.target_adds(table="tags", pick=0)
     machine.window_ends_and_is_rolled_back(pick=0, table="tags", which=0)
+
+
+def test_dates_that_were_confirmed_once_do_not_stop_the_cutover(machine):
+    """Found refusing every pass anew: the row is deleted in the target, so that no load moves its base."""
+    machine.target_key_changes()
+    machine.source_logs_in(pick=1535, reset=True, skewed=True, table="credential_tags")
+    machine.target_deletes(pick=2255, table="tags")
+    machine.window_ends_and_is_rolled_back(pick=0, table="tags", which=0)

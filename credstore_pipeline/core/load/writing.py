@@ -16,7 +16,7 @@ from credstore_pipeline.core.load.prove import prove_parents, prove_written
 from credstore_pipeline.core.load.write import Written, write_created, write_existing
 from credstore_pipeline.core.sync.book import ConflictBook, Key
 from credstore_pipeline.core.sync.departures import delete_departed
-from credstore_pipeline.core.sync.guards import look, refuse
+from credstore_pipeline.core.sync.guards import accept_dates, look, refuse
 from credstore_pipeline.core.sync.passage import Incoming, Passage
 from credstore_pipeline.core.sync.presence import dated, find_departed, put_held, put_incoming
 from credstore_pipeline.core.sync.settlements import brought_back
@@ -82,6 +82,8 @@ def write_and_prove(
         findings = look(connection, deployment.policies, departed, _source_rows(cargo), flavours)
         for line in refuse(findings, way.confirm):
             way.log(line)
+        if findings:
+            accept_dates(connection)
     written: dict[str, Written] = {}
     for table in TABLES:
         if table in created:

@@ -78,6 +78,16 @@ def refuse(findings: list[Finding], confirmed: Mapping[str, int]) -> list[str]:
     )
 
 
+def accept_dates(connection: Connection) -> None:
+    """Let the dates that were confirmed be those of the base, of rows too that the load does not write."""
+    for table in TABLES:
+        connection.exec_driver_sql(
+            "UPDATE credstore_sync.row_state s SET source_updated_at = i.updated_at "
+            f"FROM pg_temp.incoming_{table} i WHERE s.source_table = '{table}' AND s.row_id = i.id "
+            "AND s.tombstone_at IS NULL AND i.updated_at < s.source_updated_at"
+        )
+
+
 def _went_back(connection: Connection) -> tuple[int, str]:
     count, shown = 0, []
     for table in TABLES:
