@@ -1,7 +1,6 @@
 """`postgres/*`: the three tables, written together in one transaction and proven before it commits."""
 
 import dagster as dg
-import pyarrow as pa
 from pydantic import Field
 
 from credstore_pipeline.assets.columns import lineage
@@ -9,12 +8,12 @@ from credstore_pipeline.assets.snapshot import SNAPSHOT
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.validate import QUARANTINE, VALIDATED
 from credstore_pipeline.core.frames import TABLES, Frame
-from credstore_pipeline.core.judging import data_key_of
-from credstore_pipeline.core.load.transaction import Cargo, load
+from credstore_pipeline.core.load.transaction import load
 from credstore_pipeline.core.load.unchanged import load_unchanged
+from credstore_pipeline.core.passing import cargo_of
 from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.report import Part
-from credstore_pipeline.core.taking import is_idle, snapshot_counts, snapshot_ref
+from credstore_pipeline.core.taking import is_idle, snapshot_counts
 from credstore_pipeline.core.validation.gates import require_gates
 from credstore_pipeline.freshness import freshness
 from credstore_pipeline.resources import Credstore
@@ -73,16 +72,7 @@ def postgres(  # noqa: ANN201
     frames = {"tags": tags, "credentials": credentials, "credential_tags": credential_tags}
     with stage(context, credstore, "postgres") as work:
         require_gates(quarantine, work.deployment.policies)
-        wrapped, data_key = data_key_of(credentials, work.ring)
-        cargo = Cargo(
-            rows={table: frame.rows for table, frame in frames.items()},
-            repairs=pa.concat_tables([frame.tables["repairs"] for frame in frames.values()]),
-            tag_map=tags.tables["tag_map"],
-            quarantine=quarantine.rows,
-            snapshot=snapshot_ref(snapshot),
-            wrapped_data_key=wrapped,
-            data_key=data_key,
-        )
+        cargo = cargo_of(frames, quarantine, snapshot, work.ring)
         progress = Progress("Reading back and opening", credentials.rows.num_rows, context.log.info)
         if is_idle(snapshot):
             loaded = load_unchanged(work.deployment, work.ring, work.run_id, cargo.snapshot, log=context.log.info)

@@ -81,7 +81,7 @@ def run_pass(
             raise refusal(gate)
     log(f"{validated.allowed.text} {validated.accounted.text}")
     require_gates(validated.quarantine, deployment.policies)
-    loaded = load(deployment, ring, run_id, cargo_of(validated, snapshot, ring), log=log)
+    loaded = load(deployment, ring, run_id, cargo_of(validated.frames, validated.quarantine, snapshot, ring), log=log)
     verdicts = proven(deployment, ring, run_id) if proofs else {}
     if verdicts:
         log(f"{len(verdicts)} final proofs were made from both sides read anew.")
@@ -106,14 +106,14 @@ def proven(deployment: Deployment, ring: KeyRing, run_id: str) -> dict[str, Verd
     return verdicts
 
 
-def cargo_of(validated: Validated, snapshot: Frame, ring: KeyRing) -> Cargo:
+def cargo_of(frames: dict[str, Frame], quarantine: Frame, snapshot: Frame, ring: KeyRing) -> Cargo:
     """Pack what was validated for the load."""
-    wrapped, data_key = data_key_of(validated.frames["credentials"], ring)
+    wrapped, data_key = data_key_of(frames["credentials"], ring)
     return Cargo(
-        rows={table: frame.rows for table, frame in validated.frames.items()},
-        repairs=pa.concat_tables([frame.tables["repairs"] for frame in validated.frames.values()]),
-        tag_map=validated.frames["tags"].tables["tag_map"],
-        quarantine=validated.quarantine.rows,
+        rows={table: frame.rows for table, frame in frames.items()},
+        repairs=pa.concat_tables([frame.tables["repairs"] for frame in frames.values()]),
+        tag_map=frames["tags"].tables["tag_map"],
+        quarantine=quarantine.rows,
         snapshot=snapshot_ref(snapshot),
         wrapped_data_key=wrapped,
         data_key=data_key,

@@ -19,9 +19,10 @@ from cryptography.fernet import Fernet
 
 from credstore_pipeline.core.deployment import Deployment, KeyMaterial, Places, Policies, Source, Target
 from credstore_pipeline.core.frames import TABLES, Frame
-from credstore_pipeline.core.judging import data_key_of, judge
+from credstore_pipeline.core.judging import judge
 from credstore_pipeline.core.keys.ring import KeyRing, build_ring
 from credstore_pipeline.core.load.transaction import Cargo, Loaded, load
+from credstore_pipeline.core.passing import cargo_of
 from credstore_pipeline.core.preflight import look_at_target
 from credstore_pipeline.core.proofs.prove import prove
 from credstore_pipeline.core.source.extract import extract
@@ -73,16 +74,7 @@ class Flow:
         result = self.validated(taken)
         for gate in (result.accounted, result.allowed):
             assert gate.passed, gate.text
-        wrapped, data_key = data_key_of(result.frames["credentials"], self.ring)
-        return Cargo(
-            rows={table: frame.rows for table, frame in result.frames.items()},
-            repairs=pa.concat_tables([frame.tables["repairs"] for frame in result.frames.values()]),
-            tag_map=result.frames["tags"].tables["tag_map"],
-            quarantine=result.quarantine.rows,
-            snapshot=snapshot_ref(taken),
-            wrapped_data_key=wrapped,
-            data_key=data_key,
-        )
+        return cargo_of(result.frames, result.quarantine, taken, self.ring)
 
     def load(self, cargo: Cargo | None = None) -> Loaded:
         """Load a cargo, or everything anew."""
