@@ -18,9 +18,9 @@ NULL, INTEGER, REAL, TEXT, BLOB = 0, 1, 2, 3, 4
 
 MIXED = pa.struct([pa.field("kind", pa.int8()), pa.field("data", pa.binary())])
 
-_KIND = {int: INTEGER, float: REAL, str: TEXT, bytes: BLOB}
+_KIND: dict[type, int] = {int: INTEGER, float: REAL, str: TEXT, bytes: BLOB}
 _NATIVE = {int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()}
-_KIND_OF_NATIVE = {_NATIVE[python]: kind for python, kind in _KIND.items()}
+_KIND_OF_NATIVE = {native: _KIND[python] for python, native in _NATIVE.items()}
 
 
 class InvalidText(bytes):
@@ -33,11 +33,15 @@ class InvalidText(bytes):
         return f"InvalidText({len(self)} bytes)"
 
 
+_KIND[InvalidText] = TEXT
+
+
 def cells_from_values(values: Sequence[object]) -> pa.Array:
     """Hold the values as sqlite3 gave them, each with its own type.
 
     Args:
-        values: int, float, str, bytes or None; text that is not UTF-8 read with `surrogateescape`.
+        values: int, float, str, bytes or None; text that is not UTF-8 read with `surrogateescape`, or as
+            `InvalidText`, which is how `cells_as_values` gives it back.
 
     Raises:
         TypeError: If a value has any other type.

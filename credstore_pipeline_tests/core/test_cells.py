@@ -141,6 +141,14 @@ def test_chunked_columns_are_read_like_arrays() -> None:
     assert cells_as_secrets(pa.chunked_array([], pa.string())) == []
 
 
+@QUICK
+@given(COLUMNS)
+def test_what_was_read_can_be_put_in_again(values: list[object]) -> None:
+    read = cells_as_values(cells_from_values(values))
+    again = cells_as_values(cells_from_values(read))
+    assert list(map(as_given, again)) == list(map(as_given, values))
+
+
 def test_a_type_that_sqlite_has_not_is_refused_without_its_value() -> None:
     with pytest.raises(TypeError, match="complex") as error:
         cells_from_values([42j])

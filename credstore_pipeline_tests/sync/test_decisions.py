@@ -131,6 +131,19 @@ def test_quarantined_rows_are_replayed_with_a_key_that_was_found_and_without_the
     assert not flow(at, further_keys=("a key found later",)).red()
 
 
+def test_rows_with_bytes_that_are_no_text_are_tried_again_and_stay_as_they_are(at):
+    one = first(at)
+    in_source(at, "UPDATE credentials SET name = CAST(x'41ff42' AS TEXT) WHERE id = ?", one)
+    in_source(at, "UPDATE credentials SET description = CAST(x'fffe' AS TEXT) WHERE id != ?", one)
+    passed(at)
+    held = at.quarantined()
+    assert held["credentials"][one] == "invalid_text"
+    run = flow(at)
+    replayed = replay(run.deployment, run.ring, run.run_id, log=run.log.append)
+    assert (replayed.taken_up, replayed.resolved) == (sum(map(len, held.values())), 0)
+    assert at.quarantined() == held
+
+
 def test_the_jobs_do_it(at):
     one = in_conflict(at)
     ids = [str(found[0]) for found in at.sql("SELECT conflict_id FROM credstore_sync.conflicts ORDER BY column_name")]
