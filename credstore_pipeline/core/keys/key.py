@@ -1,11 +1,13 @@
 """One key of the ring: a public name, and bytes that are derived when first needed."""
 
 import base64
+from collections.abc import Sequence
 from typing import NoReturn
 
 from cryptography.fernet import Fernet, InvalidToken
 
 from credstore_pipeline.core.keys.derivations import Derivation, pbkdf2_env_key, pbkdf2_head_key, sha256_key
+from credstore_pipeline.core.keys.tokens import TokenOpener
 
 DEFAULT = "default"
 """Key id of the target key, and the name that envelopes give to any key string's sha256 key."""
@@ -37,6 +39,7 @@ class Key:
         self.key_id, self.derivation, self.implied = key_id, derivation, implied
         self._string, self._salt, self._material = string, salt, material
         self._fernet: Fernet | None = None
+        self._opener: TokenOpener | None = None
 
     def material(self) -> bytes:
         """Return the 32 bytes, derived at most once."""
@@ -56,6 +59,12 @@ class Key:
             return self._cipher().decrypt(token)
         except InvalidToken:
             return None
+
+    def open_many(self, raw: Sequence[bytes]) -> list[bytes | None]:
+        """Return what `open` says of each token, for tokens that `tokens.decoded` decoded."""
+        if self._opener is None:
+            self._opener = TokenOpener(self.material())
+        return self._opener.open(raw)
 
     def seal(self, plaintext: bytes) -> bytes:
         """Return a fresh token around the plaintext."""

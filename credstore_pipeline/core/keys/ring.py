@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from credstore_pipeline.core.keys.derivations import Derivation
 from credstore_pipeline.core.keys.gather import gather
 from credstore_pipeline.core.keys.key import Key, WireKey
+from credstore_pipeline.core.keys.tokens import decoded
 
 if TYPE_CHECKING:
     # Workers import this module, and deployment.py imports SQLAlchemy.
@@ -78,6 +79,33 @@ class KeyRing:
                     self._orders[name] = (key, *order[:position], *order[position + 1 :])
                 return key, plaintext
         return None
+
+    def open_many(self, tokens: Sequence[bytes], named: Sequence[str | None]) -> list[tuple[Key, bytes] | None]:
+        """Return what `open` says of each token and the name beside it, all tokens under one key at a time."""
+        found: list[tuple[Key, bytes] | None] = [None] * len(tokens)
+        groups: dict[str | None, list[tuple[int, bytes]]] = {}
+        for place, (token, name) in enumerate(zip(tokens, named, strict=True)):
+            raw = decoded(token)
+            if raw is not None:
+                groups.setdefault(name if name in self._names else None, []).append((place, raw))
+        for name, group in groups.items():
+            left, opens = group, dict[Key, int]()
+            order = self._orders.get(name) or self._order(name)
+            for key in order:
+                opened = key.open_many([raw for _, raw in left])
+                for (place, _), plaintext in zip(left, opened, strict=True):
+                    if plaintext is not None:
+                        found[place] = key, plaintext
+                before, left = left, [one for one, plaintext in zip(left, opened, strict=True) if plaintext is None]
+                opens[key] = len(before) - len(left)
+                # A key whose derivation is slow is derived only for a token that gets that far.
+                if not left:
+                    break
+            # The next rows are likely sealed alike. Which key opens a token does not hang on the order.
+            best = max(opens, key=lambda key: opens[key])
+            if opens[best] and best is not order[0]:
+                self._orders[name] = (best, *(key for key in order if key is not best))
+        return found
 
     def tried(self) -> str:
         """Return the public names of what `open` tries, for a message."""

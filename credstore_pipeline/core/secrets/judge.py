@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 from credstore_pipeline.core.keys.derivations import Derivation
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.secrets.fingerprint import SecretFingerprints
-from credstore_pipeline.core.secrets.opening import Opened, is_text, peel, peel_primary
+from credstore_pipeline.core.secrets.opening import Opened, is_text
+from credstore_pipeline.core.secrets.peeling import peel_many, peel_primary_many
 from credstore_pipeline.core.secrets.sealing import seal
 from credstore_pipeline.core.secrets.shapes import Encoding
 
@@ -104,7 +105,7 @@ class Judge:
             ids: The credentials' ids, which fingerprints are bound to.
             stored: The column's bytes; None for NULL.
         """
-        opened = [peel(text, self._ring) for text in stored]
+        opened = peel_many(stored, self._ring)
         verdicts = [self._verdict(one) for one in opened]
         good = [verdict in _GOOD for verdict in verdicts]
         keys = [one.key for one in opened]
@@ -131,8 +132,7 @@ class Judge:
                 primary key, one layer.
         """
         texts = [None if text is None else text.encode("utf-8", "surrogatepass") for text in stored]
-        open_one = peel_primary if only_primary else peel
-        opened = [open_one(text, self._ring) for text in texts]
+        opened = (peel_primary_many if only_primary else peel_many)(texts, self._ring)
         good = [
             one.encoding is Encoding.NULL or (one.plaintext is not None and is_text(one.plaintext)) for one in opened
         ]

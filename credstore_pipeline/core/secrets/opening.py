@@ -3,8 +3,6 @@
 Rules: docs/legacy-formats.md, "Wrapped more than once".
 """
 
-import base64
-import binascii
 from typing import NamedTuple
 
 from credstore_pipeline.core.errors import SecretUnopenable
@@ -40,11 +38,8 @@ class Opened(NamedTuple):
         return f"Opened({self.encoding.value}, layers={self.layers}, key={self.key})"
 
 
-_HEAD, _TAIL = '{"key_id": "default", "encrypted_data": "', '", "version": "1.0"}'
-"""What the application writes around a payload."""
-
-_UNSEALED_NULL = Opened(None, Encoding.NULL)
-_UNSEALED_EMPTY = Opened(b"", Encoding.EMPTY)
+UNSEALED_NULL = Opened(None, Encoding.NULL)
+UNSEALED_EMPTY = Opened(b"", Encoding.EMPTY)
 
 
 def peel(stored: bytes | None, ring: KeyRing) -> Opened:
@@ -53,7 +48,7 @@ def peel(stored: bytes | None, ring: KeyRing) -> Opened:
     What comes out is bytes: that they are UTF-8 is the caller's to check.
     """
     if not stored:
-        return _UNSEALED_NULL if stored is None else _UNSEALED_EMPTY
+        return UNSEALED_NULL if stored is None else UNSEALED_EMPTY
     sealed = shape_of(stored)
     if sealed is None:
         return Opened(stored, Encoding.PLAINTEXT)
@@ -79,7 +74,7 @@ def peel_primary(stored: bytes | None, ring: KeyRing) -> Opened:
     key, around a password that has no shape of ciphertext itself.
     """
     if not stored:
-        return _UNSEALED_NULL if stored is None else _UNSEALED_EMPTY
+        return UNSEALED_NULL if stored is None else UNSEALED_EMPTY
     sealed = shape_of(stored)
     if sealed is None:
         return Opened(None, Encoding.PLAINTEXT)
@@ -94,19 +89,11 @@ def open_as_sealed(stored: str, ring: KeyRing) -> bytes | None:
     """Open one envelope `default` under the primary key, quicker than `peel`; None for anything else.
 
     For readers of many rows in the target's form: what comes out is what `peel` says, and whoever gets None asks it.
-    A token that opens has a token's version and length; that its text is the canonical one is all that is left to see.
     """
-    if not (stored.startswith(_HEAD) and stored.endswith(_TAIL)):
+    sealed = shape_of(stored.encode("utf-8", "surrogatepass")) if stored else None
+    if sealed is None or not sealed.exact:
         return None
-    payload = stored[len(_HEAD) : -len(_TAIL)].encode()
-    try:
-        token = binascii.a2b_base64(payload)
-        raw = base64.urlsafe_b64decode(token)
-    except ValueError:
-        return None
-    if binascii.b2a_base64(token, newline=False) != payload or base64.urlsafe_b64encode(raw) != token:
-        return None
-    plaintext = ring.primary.open(token)
+    plaintext = ring.primary.open(sealed.token)
     return plaintext if plaintext is not None and shape_of(plaintext) is None else None
 
 

@@ -11,7 +11,8 @@ from credstore_pipeline.core.deployment import KeyMaterial
 from credstore_pipeline.core.errors import SecretUnopenable
 from credstore_pipeline.core.keys.derivations import pbkdf2_env_key, pbkdf2_head_key, raw_key
 from credstore_pipeline.core.keys.ring import build_ring
-from credstore_pipeline.core.secrets.opening import open_as_sealed, open_secret, peel
+from credstore_pipeline.core.secrets.opening import open_as_sealed, open_secret, peel, peel_primary
+from credstore_pipeline.core.secrets.peeling import peel_many, peel_primary_many
 from credstore_pipeline.core.secrets.sealing import seal
 from credstore_pipeline.core.secrets.shapes import Encoding
 from credstore_pipeline_tests.core.secrets import vectors
@@ -247,6 +248,9 @@ def test_any_password_through_any_layers_comes_out_equal_or_is_refused_by_the_ru
         again = open_secret(sealed, ring, ROW)
         assert (again.plaintext, again.exact) == (password.encode(), True)
         assert open_as_sealed(sealed, ring) == password.encode()
+    lot = [stored, None, seal(stored, ring).encode(), b"", FOREIGN, stored]
+    assert peel_many(lot, ring) == [peel(text, ring) for text in lot]
+    assert peel_primary_many(lot, ring) == [peel_primary(text, ring) for text in lot]
     quickly = open_as_sealed(stored.decode(), ring)
     assert quickly is None or quickly == peel(stored, ring).plaintext
 
