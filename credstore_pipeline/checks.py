@@ -6,7 +6,8 @@ from credstore_pipeline.assets.load import POSTGRES
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.tables import as_check, as_proofs
 from credstore_pipeline.core.progress import Progress
-from credstore_pipeline.core.proofs.prove import CLAIMS, prove, still_standing
+from credstore_pipeline.core.proofs.outcome import verify
+from credstore_pipeline.core.proofs.prove import CLAIMS, still_standing
 from credstore_pipeline.core.report import Part
 from credstore_pipeline.core.sync.unchanged import carried
 from credstore_pipeline.resources import Credstore
@@ -22,7 +23,7 @@ WRITES_NOTHING = "What was loaded stands as it is: the proofs write nothing."
     ],
 )
 def proofs(context: dg.AssetCheckExecutionContext, credstore: Credstore):  # noqa: ANN201
-    """Open every password on both sides once and compare; writes nothing."""
+    """Open every password on both sides once and compare; writes its outcome alone."""
     with stage(context, credstore, "proofs", WRITES_NOTHING) as work:
 
         def log_progress(total: int) -> Progress:
@@ -32,7 +33,7 @@ def proofs(context: dg.AssetCheckExecutionContext, credstore: Credstore):  # noq
         verdicts = (
             still_standing(standing.proven_at)
             if standing
-            else prove(work.deployment, work.ring, work.run_id, log_progress)
+            else verify(work.deployment, work.ring, work.run_id, log_progress, context.log.warning)
         )
         failed = {name: verdict for name, verdict in verdicts.items() if not verdict.passed and verdict.fatal}
         numbers = {

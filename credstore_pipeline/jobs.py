@@ -30,7 +30,8 @@ preflight = dg.define_asset_job(
 verify = dg.define_asset_job(
     "verify",
     selection=dg.AssetSelection.checks(proofs, no_write_after_cutover),
-    description="The final proofs alone, at any time, against the snapshot last loaded. Writes nothing.",
+    description="The final proofs alone, at any time, against the snapshot last loaded. Writes its "
+    "outcome alone, which `cutover` asks for.",
 )
 seed_default_tags = dg.define_asset_job(
     "seed_default_tags",

@@ -45,7 +45,7 @@ def migrate(
 
 @app.command(epilog=EPILOG)
 def verify(as_json: AsJson = False, log: WithLog = False) -> None:
-    """Prove the stored result anew; writes nothing."""
+    """Prove the stored result anew; writes its outcome alone, which cutover asks for."""
     run("verify", None, as_json=as_json, log=log)
 
 
@@ -98,6 +98,7 @@ def status(as_json: AsJson = False) -> None:
     put_text(stands["window"])
     put_table("Last runs", [_in_short(run) for run in stands["runs"]], "Nothing was loaded yet.")
     put_text(f"Rows behind: {stands['drift'] if stands['drift'] is not None else 'unknown before the first load'}.")
+    put_text(f"Last verify: {stands['verified'] or 'never made'}.")
     put_text(f"Conflicts waiting: {stands['conflicts_waiting']}.")
     put_table("Quarantine", stands["quarantined"], "Nothing is in quarantine.")
 

@@ -13,7 +13,7 @@ from credstore_pipeline.core.target.connect import make_engine, transaction
 
 
 def standing(deployment: Deployment) -> dict[str, Any]:
-    """Window, last runs, drift, conflicts, quarantine.
+    """Window, last runs, drift, last verify, conflicts, quarantine.
 
     Raises:
         TargetError: If the target cannot be read.
@@ -29,6 +29,7 @@ def standing(deployment: Deployment) -> dict[str, Any]:
         "window": window if stands.loaded else "Nothing was loaded yet.",
         "runs": stands.runs,
         "drift": _rows_behind(deployment) if stands.loaded else None,
+        "verified": stands.verified,
         "conflicts_waiting": stands.waiting,
         "quarantined": stands.quarantined,
     }

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from credstore_pipeline.core.cutover.record import standing_cutover
 from credstore_pipeline.core.deployment import Deployment
+from credstore_pipeline.core.proofs.outcome import Verified, last_verify
 from credstore_pipeline.core.target import sync_models as models
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.retry import retrying
@@ -30,6 +31,7 @@ class Status:
         quarantined: Open quarantine rows by table and reason.
         waiting: Conflicts that wait for a decision.
         cut_over: When and by which run; None while both stores are live.
+        verified: What the final proofs came to when they were made last; None if they never were.
     """
 
     loaded: bool
@@ -37,6 +39,7 @@ class Status:
     quarantined: Rows
     waiting: int
     cut_over: str | None
+    verified: str | None
 
 
 def status(deployment: Deployment) -> Status:
@@ -45,7 +48,7 @@ def status(deployment: Deployment) -> Status:
     Raises:
         TargetError: If the target cannot be read.
     """
-    return _read(deployment, _status) or Status(False, [], [], 0, None)
+    return _read(deployment, _status) or Status(False, [], [], 0, None, None)
 
 
 def quarantined(deployment: Deployment) -> Rows:
@@ -84,14 +87,20 @@ def _status(connection: sa.Connection) -> Status:
         .order_by(sa.desc("rows"), held.source_table, held.reason)
     )
     count = sa.select(sa.func.count()).select_from(models.conflicts).where(models.conflicts.c.outcome == "waiting")
-    cutover = standing_cutover(connection)
+    cutover, verified = standing_cutover(connection), last_verify(connection)
     return Status(
         True,
         _rows(connection, last),
         _rows(connection, by_reason),
         int(connection.execute(count).scalar_one()),
         cutover.told if cutover else None,
+        _told(verified) if verified else None,
     )
+
+
+def _told(found: Verified) -> str:
+    since = f"; run {found.changed_since} changed something since" if found.changed_since else ""
+    return f"{found.told}{since}"
 
 
 def _rows(connection: sa.Connection, asked: sa.Select[Any]) -> Rows:

@@ -93,6 +93,7 @@ def test_a_store_is_looked_at_migrated_and_verified_and_each_command_says_so(lab
     assert [run["kind"] for run in stands["runs"]] == ["initial"]
     assert stands["drift"] == 0
     assert stands["conflicts_waiting"] == 0
+    assert stands["verified"].startswith("green at ")
     held = json.loads(call(at, "quarantine", "list", "--json").stdout)
     assert len(held) == sum(row["rows"] for row in stands["quarantined"]) > 0
     assert {"quarantine_id", "source_table", "source_id", "reason", "detail", "seen_at"} == set(held[0])

@@ -24,6 +24,7 @@ from credstore_pipeline.core.keys.ring import KeyRing, build_ring
 from credstore_pipeline.core.load.transaction import Cargo, Loaded, load
 from credstore_pipeline.core.passing import cargo_of
 from credstore_pipeline.core.preflight import look_at_target
+from credstore_pipeline.core.proofs.outcome import verify
 from credstore_pipeline.core.proofs.prove import prove
 from credstore_pipeline.core.source.extract import extract
 from credstore_pipeline.core.source.snapshot import snapshot_path
@@ -83,6 +84,10 @@ class Flow:
     def prove(self) -> dict[str, Verdict]:
         """The final proofs."""
         return prove(self.deployment, self.ring, self.run_id)
+
+    def verify(self) -> dict[str, Verdict]:
+        """The final proofs, and what they came to kept."""
+        return verify(self.deployment, self.ring, self.run_id)
 
     def red(self) -> dict[str, str]:
         """The final proofs that fail: name -> text."""

@@ -245,6 +245,9 @@ def test_a_red_proof_and_a_proof_that_could_not_be_made_are_failed_runs(loaded):
     run = loaded.run("verify")
     assert not run.success
     assert [name for name, passed in run.checks.items() if not passed] == ["secrets_match_source"]
+    assert loaded.sql("SELECT red FROM credstore_sync.verified WHERE run_id = %s", run.run_id) == [
+        (["secrets_match_source"],)
+    ]
     assert loaded.report(run)["outcome"] == "failed"
     shutil.rmtree(loaded.snapshots)
     run = loaded.run("verify")

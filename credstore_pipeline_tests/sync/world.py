@@ -153,7 +153,8 @@ class World:
         return run
 
     def cut_over(self) -> None:
-        """End the window, writers blocked."""
+        """End the window, verified, writers blocked."""
+        self.run().verify()
         run = self.run()
         cut_over(run.deployment, run.ring, run.run_id, confirm=str(self.lab.store.path), log=run.log.append)
 

@@ -38,16 +38,17 @@ def environment(at: Lab, **settings: str) -> Iterator[dg.DagsterInstance]:
 
 def _load(at: Lab) -> None:
     flow(at).load()
+    flow(at).verify()
 
 
 def _cut_over(at: Lab) -> None:
-    flow(at).load()
+    _load(at)
     end(at)
 
 
 @pytest.fixture
 def loaded(administrator: sa.Engine, database: Target, tmp_path: Path) -> Callable[..., Lab]:
-    """A lab after its initial load: `loaded("web")`."""
+    """A lab after its initial load, verified: `loaded("web")`."""
 
     def make(flavour: str = "web") -> Lab:
         return already(f"window_{flavour}", flavour, _load, administrator, database, tmp_path)

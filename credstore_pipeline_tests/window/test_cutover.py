@@ -14,6 +14,7 @@ from credstore_pipeline.core.cutover.freeze import frozen
 from credstore_pipeline.core.cutover.record import standing_cutover
 from credstore_pipeline.core.cutover.triggers import MESSAGE, triggers
 from credstore_pipeline.core.errors import CredstoreError, CutOver, LoadLocked, Refused, SourceError
+from credstore_pipeline.core.proofs.outcome import last_verify
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline_tests.pipeline.flow import content, flow, session, source
@@ -104,6 +105,55 @@ def test_a_cutover_before_anything_was_loaded_is_refused(lab):
     with pytest.raises(Refused, match="nothing was loaded yet"):
         end(at)
     as_before(at)
+
+
+def test_a_cutover_waits_for_a_green_verify_of_what_was_loaded_last(loaded):
+    at = loaded()
+    verified = at.sql("SELECT run_id FROM credstore_sync.verified")
+    at.sql("CREATE TABLE kept AS SELECT * FROM credstore_sync.verified")
+    at.sql("DELETE FROM credstore_sync.verified")
+    assert "was never verified: launch the job `verify`" in _refused(at)
+    at.sql("INSERT INTO credstore_sync.verified SELECT * FROM kept")
+
+    # A pass that changes nothing leaves the verify as good as it was; one that does not, does not.
+    flow(at).load()
+    assert last(at).changed_since is None
+    with source(at) as connection:
+        connection.execute("UPDATE credentials SET description = 'changed' WHERE rowid = 1")
+    run = flow(at)
+    run.load()
+    told = _refused(at)
+    assert f"green at {last(at).made_at:%Y-%m-%d %H:%M:%S} UTC in run {verified[0][0]}, and run {run.run_id}" in told
+    assert "changed something since: launch the job `verify`" in told
+    flow(at).verify()
+    end(at)
+
+
+def test_after_a_red_verify_a_cutover_names_its_checks_although_they_hold_again(loaded):
+    at = loaded()
+    at.sql("CREATE TABLE kept AS SELECT * FROM credstore_sync.row_state")
+    at.sql("DELETE FROM credstore_sync.row_state WHERE source_table = 'credentials'")
+    red = {name for name, found in flow(at).verify().items() if found.fatal and not found.passed}
+    at.sql("INSERT INTO credstore_sync.row_state SELECT * FROM kept ON CONFLICT DO NOTHING")
+    assert red
+    assert not flow(at).red()
+    told = _refused(at)
+    assert "the last verify was red: " in told
+    assert all(name in told for name in red)
+    flow(at).verify()
+    end(at)
+
+
+def last(at):
+    with transaction(make_engine(at.database, "a test"), "a test") as connection:
+        return last_verify(connection)
+
+
+def _refused(at):
+    with pytest.raises(Refused) as refused:
+        end(at)
+    as_before(at)
+    return str(refused.value)
 
 
 def test_conflicts_quarantine_and_red_proofs_are_named_together(loaded):

@@ -47,6 +47,9 @@ def test_cut_over_roll_back_and_cut_over_again(loaded):
     assert "PostgreSQL alone counts since then" in run.failure
     success, shown, told, _ = launch(at, "rollback_export", "export", config={"swap": True})
     assert success, told
+    told = launch(at, "cutover", "cut_over", config={"confirm": str(at.store.path)})[2]
+    assert "changed something since: launch the job `verify`" in told
+    assert at.run("verify").success
     assert launch(at, "cutover", "cut_over", config={"confirm": str(at.store.path)})[0]
 
 

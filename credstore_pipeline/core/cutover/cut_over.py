@@ -21,6 +21,7 @@ from credstore_pipeline.core.errors import CommitUnknown, CredstoreError, ProofF
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import last_load, open_books
 from credstore_pipeline.core.passing import Passed, proven, run_pass
+from credstore_pipeline.core.proofs.outcome import last_verify, refusal_of
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline.core.target.retry import retrying
@@ -117,7 +118,9 @@ def _require_ready(
         refuse_after_cutover(connection)
         if open_books(connection, ring).last is None:
             return False, [], 0.0
-        return True, waiting(connection).refusals(deployment.policies), _pass_s(connection)
+        refusals = waiting(connection).refusals(deployment.policies)
+        unverified = refusal_of(last_verify(connection))
+        return True, [unverified, *refusals] if unverified else refusals, _pass_s(connection)
 
     def ask() -> tuple[bool, list[str], float]:
         with transaction(engine, "cutover") as connection:

@@ -4,7 +4,7 @@ Nothing in them is a password or a key in the clear (`docs/architecture.md`, "Th
 """
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
 
 SCHEMA = "credstore_sync"
 metadata = sa.MetaData(schema=SCHEMA)
@@ -174,4 +174,15 @@ seeded = sa.Table(
     _time("seeded_at", nullable=False),
     sa.PrimaryKeyConstraint("kind", "name", name="seeded_pkey"),
     comment="Tags and credentials that were seeded once, or found there: what an operator deletes stays deleted.",
+)
+
+verified = sa.Table(
+    "verified",
+    metadata,
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("after_run", sa.Text),
+    sa.Column("red", ARRAY(sa.Text), nullable=False),
+    _time("made_at", nullable=False),
+    sa.PrimaryKeyConstraint("run_id", name="verified_pkey"),
+    comment="Each time the final proofs were made: which were red, and the run that had committed last.",
 )
