@@ -1,0 +1,116 @@
+"""A real `dagster dev` with schedule and sensor on a lab, beside which command lines launch the same jobs."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+from dagster._core.scheduler.instigation import TickStatus
+
+from credstore_pipeline.demo.story import prepare_home
+from credstore_pipeline_tests.lab import ALLOW_ALL, OURS, Lab
+from credstore_pipeline_tests.ui.site import Site
+
+FINAL = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+ENABLED = {
+    **ALLOW_ALL,
+    "CREDSTORE_RESYNC_ENABLED": "true",
+    "CREDSTORE_RESYNC_CRON": "* * * * *",
+    "CREDSTORE_SENSOR_MIN_S": "0",
+    "CREDSTORE_LOCK_WAIT_S": "2",
+}
+WAIT_S = 180.0
+LAUNCH = """
+mutation ($job: String!, $config: RunConfigData) {
+  launchRun(executionParams: {runConfigData: $config, selector: {
+    repositoryLocationName: "credstore_pipeline", repositoryName: "__repository__", jobName: $job
+  }}) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
+}
+"""
+
+
+class Live:
+    """Everything that may launch a run on one lab, at the same time.
+
+    Attributes:
+        at: The lab; its settings are the UI's and the command line's.
+        site: The UI with its daemon.
+    """
+
+    def __init__(self, at: Lab, site: Site, instance: dg.DagsterInstance) -> None:
+        """Read the history that UI, daemon and command lines write."""
+        self.at, self.site, self._instance = at, site, instance
+
+    def launch(self, job: str, config: dict[str, Any] | None = None) -> str:
+        """Launch a job as the UI's Launchpad does, and give the run's id."""
+        found = self.site.ask(LAUNCH, job=job, config=config or {})["launchRun"]
+        assert found["__typename"] == "LaunchRunSuccess", found
+        return str(found["run"]["runId"])
+
+    def runs(self, **tags: str) -> list[dg.DagsterRun]:
+        """Runs with the tags, the newest first."""
+        return list(self._instance.get_runs(dg.RunsFilter(tags=tags)))
+
+    def by(self, launcher: str) -> list[dg.DagsterRun]:
+        """Runs that the schedule or the sensor launched."""
+        return self.runs(**{"credstore/launched_by": launcher})
+
+    def ended(self, run_id: str) -> dg.DagsterRun:
+        """Wait for the end of a run."""
+        found = lambda: self._instance.get_run_by_id(run_id)  # noqa: E731
+        await_true(lambda: (run := found()) is not None and run.status in FINAL)
+        run = found()
+        assert run
+        return run
+
+    def idle(self) -> None:
+        """Wait until no run is going."""
+        await_true(lambda: all(run.status in FINAL for run in self.runs()))
+
+    def failure(self, run_id: str) -> str:
+        """What the failed steps of a run say."""
+        failed = [
+            entry.dagster_event.step_failure_data
+            for entry in self._instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+            if entry.dagster_event
+        ]
+        return "\n".join(
+            str(data.user_failure_data.description if data.user_failure_data else data.error) for data in failed
+        )
+
+    def skips(self, name: str) -> list[str]:
+        """What the ticks of the schedule or the sensor said that launched nothing, the newest first."""
+        (state,) = [state for state in self._instance.all_instigator_state() if state.instigator_name == name]
+        ticks = self._instance.get_ticks(state.instigator_origin_id, state.selector_id)
+        return [str(tick.skip_reason) for tick in ticks if tick.status is TickStatus.SKIPPED]
+
+
+def await_true(condition: Callable[[], Any], max_s: float = WAIT_S) -> None:
+    """Look until it holds."""
+    until = time.monotonic() + max_s
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.3)
+
+
+@contextmanager
+def live(at: Lab, **settings: str) -> Iterator[Live]:
+    """Schedule and sensor run each minute while the block does."""
+    at.settings |= {**ENABLED, **settings}
+    own = {name: value for name, value in at.environment().items() if name.startswith(OURS)}
+    prepare_home(at.home)
+    before = dict(os.environ)
+    os.environ.update(DAGSTER_DISABLE_TELEMETRY="1")
+    site = Site(at.home, own)
+    try:
+        with dg.DagsterInstance.from_config(str(at.home)) as instance:
+            # Programs that set up one new DAGSTER_HOME at once are Dagster's own trouble.
+            assert instance.get_runs_count() + len(instance.get_asset_records() + instance.all_instigator_state()) == 0
+            site.start()
+            yield Live(at, site, instance)
+    finally:
+        site.stop()
+        os.environ.clear()
+        os.environ.update(before)
