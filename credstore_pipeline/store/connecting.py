@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
 
 from credstore_pipeline.core.errors import SettingsError
 from credstore_pipeline.core.target.connect import DRIVER
@@ -68,7 +69,9 @@ def make_store_engine(url: URL, schema: str, settings: StoreSettings) -> sa.Engi
         settings: Pool and timeouts.
     """
     options = url.query.get("options", "")
-    timeouts = f"-c statement_timeout={int(settings.statement_timeout_s * 1000)}"
+    # The level is the session's own, so that a transaction begins without a word about it.
+    level = r"-c default_transaction_isolation=read\ committed"
+    own = f"-c statement_timeout={int(settings.statement_timeout_s * 1000)} {level}"
     engine = sa.create_engine(
         url.difference_update_query(["options"]),
         hide_parameters=True,
@@ -87,10 +90,11 @@ def make_store_engine(url: URL, schema: str, settings: StoreSettings) -> sa.Engi
             "connect_timeout": settings.connect_timeout_s,
             "client_encoding": "UTF8",
             "tcp_user_timeout": DEAD_PEER_MS,
-            "options": " ".join([*([options] if isinstance(options, str) else options), timeouts]).strip(),
+            "options": " ".join([*([options] if isinstance(options, str) else options), own]).strip(),
         },
     )
     sa.event.listen(engine, "connect", _note_crash_mark)
+    sa.event.listen(engine, "checkin", _end_writing)
     _engines.add(engine)
     return engine
 
@@ -100,6 +104,23 @@ def _note_crash_mark(connection: Any, record: Any) -> None:
         cursor.execute(_ASK_CRASH_MARK)
         record.info[CRASH_MARK] = cursor.fetchone()[0]
     connection.rollback()
+
+
+def begin_writing(session: Session) -> sa.Connection:
+    """Let what follows on the session's connection be one transaction, and return that connection.
+
+    By the driver's own switch: SQLAlchemy's isolation levels cost a question to the server at each change.
+    """
+    connection = session.connection()
+    driver: Any = connection.connection.dbapi_connection
+    # The driver would go on with the level of a snapshot that was read on this connection before.
+    driver.set_session(isolation_level="DEFAULT", autocommit=False)
+    return connection
+
+
+def _end_writing(driver: Any, record: Any) -> None:
+    if driver is not None and not driver.closed:
+        driver.autocommit = True
 
 
 def _leave_to_parent() -> None:

@@ -96,7 +96,7 @@ class CredentialOperations(Operations):
         """
         row = self._transactions.read(
             f"credentials id={credential_id}",
-            lambda session: session.execute(_BY_ID, {"wanted_id": credential_id}).one_or_none(),
+            lambda session: session.connection().execute(_BY_ID, {"wanted_id": credential_id}).one_or_none(),
         )
         return None if row is None else credential_of(Credential, row, self._vault.open(row.password, credential_id))
 

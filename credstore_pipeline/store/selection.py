@@ -61,7 +61,7 @@ class SelectionOperations(Operations):
         # Whoever is left out makes room for the next.
         asked = {"tag_id": tag_id, "most": most if unopenable == "raise" else None}
         rows = self._transactions.read(
-            f"ranking by tag id={tag_id}", lambda session: session.execute(RANKED, asked).all()
+            f"ranking by tag id={tag_id}", lambda session: session.connection().execute(RANKED, asked).all()
         )
         opened = self._opened(rows, unopenable, most)
         return [
@@ -100,7 +100,7 @@ class SelectionOperations(Operations):
 
     def _rows(self, where: str, tag_ids: list[str], most: int | None) -> Sequence[Any]:
         asked = {"tag_ids": tag_ids, "most": most}
-        return self._transactions.read(where, lambda session: session.execute(TAGGED, asked).all())
+        return self._transactions.read(where, lambda session: session.connection().execute(TAGGED, asked).all())
 
     def _opened(
         self, rows: Iterable[Any], unopenable: Unopenable, limit: int | None = None

@@ -20,7 +20,7 @@ from tenacity import (
 )
 
 from credstore_pipeline.core.errors import CredstoreError, TargetError, TargetUnreachable, TransientTargetError
-from credstore_pipeline.store.connecting import CRASH_MARK
+from credstore_pipeline.store.connecting import CRASH_MARK, begin_writing
 from credstore_pipeline.store.errors import OutcomeUnknown
 from credstore_pipeline.store.failures import DRIVER_ERRORS, leaves_open, store_failure
 from credstore_pipeline.store.outcome import Outcome, ask_outcome
@@ -43,7 +43,6 @@ class Transactions:
         """Hold the engine and how to retry."""
         self.engine = engine
         self._settings, self._sleep = settings, sleep
-        self._writing = engine.execution_options(isolation_level="READ COMMITTED")
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
 
     def read(self, where: str, work: Work[Result]) -> Result:
@@ -75,9 +74,10 @@ class Transactions:
         return _told(where, read)
 
     def _write(self, where: str, work: Work[Result]) -> Result:
-        with Session(self._writing, expire_on_commit=False) as session:
+        with Session(self.engine, expire_on_commit=False) as session:
+            connection = _told(where, lambda: begin_writing(session))
+            mark = connection.info.get(CRASH_MARK)
             result, number = _told(where, lambda: _done(session, work))
-            mark = session.connection().info.get(CRASH_MARK)
             lost = _caught(session.commit)
             if lost is None:
                 return result

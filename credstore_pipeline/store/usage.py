@@ -1,5 +1,6 @@
 """What is recorded of logins, and the priorities that follow from it."""
 
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -7,6 +8,7 @@ from sqlalchemy.orm import Session, aliased
 
 from credstore_pipeline.store.models import CHANGED_AT, OLDEST_FIRST, PRIORITY, AssociationRow, CredentialRow
 from credstore_pipeline.store.operations import Operations
+from credstore_pipeline.store.prepared import Prepared
 from credstore_pipeline.store.scores import ATTEMPTS, optimized_score
 from credstore_pipeline.store.transactions import NUMBER
 
@@ -14,6 +16,8 @@ HIGHEST_COUNT = 2_147_483_647
 """An integer column holds no more; a counter that has got there stays."""
 
 FIRST_PRIORITY, PRIORITY_STEP = 100.0, 10.0
+OUTCOMES = ("success", "failure")
+Id = sa.ColumnElement[str]
 
 
 class UsageOperations(Operations):
@@ -30,11 +34,11 @@ class UsageOperations(Operations):
             False if there is no such credential.
         """
         outcome = "success" if success else "failure"
-        change = COUNTING[outcome] if tag_id is None else COUNTING_BOTH[outcome]
+        counting = COUNTING[outcome] if tag_id is None else COUNTING_BOTH[outcome]
         pair = {"this_credential": credential_id} | ({} if tag_id is None else {"this_tag": tag_id})
 
         def count(session: Session) -> bool:
-            found, number = session.execute(change, pair).one()
+            found, number = counting.run(session.connection(), pair).one()
             session.info[NUMBER] = number
             return bool(found)
 
@@ -75,28 +79,28 @@ class UsageOperations(Operations):
         return self._transactions.write(f"optimizing tag id={tag_id}", optimize)
 
 
-def _counting(outcome: str, *, both: bool) -> sa.Select[int, int]:
+def _counting(outcome: str, credential_id: Id, tag_id: Id | None = None) -> sa.Select[int, int]:
     """Return one statement that counts in one table or in both: the rows stay locked for as short as can be.
 
     Its row: how many credentials there were, and the transaction's number.
     """
-    credential = sa.update(CredentialRow).where(CredentialRow.id == sa.bindparam("this_credential"))
+    credential = sa.update(CredentialRow).where(CredentialRow.id == credential_id)
     counted = credential.values(_one_more(CredentialRow, outcome)).returning(CredentialRow.id).cte("counted")
     found = sa.select(sa.func.count()).select_from(counted).scalar_subquery()
     change = sa.select(found, sa.func.txid_current())
-    if not both:
+    if tag_id is None:
         return change
     # It waits for the other, so that everybody locks the credential first.
-    link = _link().where(AssociationRow.credential_id.in_(sa.select(counted.c.id)))
+    link = _link(sa.select(counted.c.id).scalar_subquery(), tag_id)
     linked = link.values(_one_more(AssociationRow, outcome)).returning(AssociationRow.id).cte("linked")
     return change.add_cte(linked)
 
 
-def _link() -> sa.Update:
+def _link(credential_id: Id, tag_id: Id) -> sa.Update:
     twin = aliased(AssociationRow)
     chosen = (
         sa.select(twin.id)
-        .where(twin.credential_id == sa.bindparam("this_credential"), twin.tag_id == sa.bindparam("this_tag"))
+        .where(twin.credential_id == credential_id, twin.tag_id == tag_id)
         .order_by(sa.func.coalesce(twin.priority, 0.0).desc(), twin.id)
         .limit(1)
         .scalar_subquery()
@@ -114,6 +118,7 @@ def _one_more(row: type[CredentialRow] | type[AssociationRow], outcome: str) -> 
     }
 
 
-# Built once: to build a statement takes longer than to run it.
-COUNTING = {outcome: _counting(outcome, both=False) for outcome in ("success", "failure")}
-COUNTING_BOTH = {outcome: _counting(outcome, both=True) for outcome in ("success", "failure")}
+COUNTING = {outcome: Prepared(partial(_counting, outcome), ["this_credential"]) for outcome in OUTCOMES}
+COUNTING_BOTH = {
+    outcome: Prepared(partial(_counting, outcome), ["this_credential", "this_tag"]) for outcome in OUTCOMES
+}

@@ -240,3 +240,16 @@ def test_a_forked_child_does_not_speak_on_its_parents_connections(store, databas
     url = database.url.render_as_string(hide_password=False)
     done = subprocess.run([sys.executable, "-c", FORKED], input=url, text=True, capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_write_sees_what_others_commit_whatever_was_read_before_on_its_connection(make_store, store, database):
+    """A snapshot's level would stay with the connection, and one that the server sets would fail under concurrency."""
+    slow = database.url.update_query_dict({"options": "-c default_transaction_isolation=serializable"})
+    one = make_store(url=slow, settings=StoreSettings(pool_size=1, max_overflow=0))
+    ask = sa.text("SELECT current_setting('transaction_isolation'), now() = statement_timestamp()")
+    for read in (one.list_tags, one.get_credential_stats, one.list_tags):
+        read()
+        levels = one._transactions.write("asking", lambda session: [session.execute(ask).one() for _ in range(2)])
+        assert [level for level, _ in levels] == ["read committed"] * 2
+        assert levels[1][1] is False, "each statement was a transaction of its own"
+        assert one._transactions.read("asking", lambda session: session.execute(ask).one())[1] is True

@@ -1,8 +1,12 @@
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
+
+from credstore_pipeline_tests.store.conftest import QUICK
 
 
 @pytest.fixture
@@ -83,6 +87,46 @@ def test_no_increment_of_many_threads_is_lost(store, pair, sql):
     assert counters(sql) == counters(sql, "credential_tags") == [(8 * 20, 8 * 5)]
     found = store.get_credential(pair[0])
     assert found.last_used == max(found.last_success, found.last_failure) or found.last_used > found.created_at
+
+
+def test_on_a_connection_that_forgets_what_was_prepared_each_login_is_counted_once(make_store, store, pair, sql):
+    """So a pooler looks that gives each transaction another server: a name may be unknown there, or taken."""
+    store = make_store(settings=replace(QUICK, pool_size=1, max_overflow=0))
+
+    def on_its_connection(statement):
+        store._transactions.write("between", lambda session: session.execute(sa.text(statement)))
+
+    def names():
+        asked = sa.text("SELECT name FROM pg_prepared_statements")
+        return store._transactions.read("asking", lambda session: session.scalars(asked).all())
+
+    for expected in (1, 2):
+        store.update_credential_status(*pair, True)
+        assert counters(sql) == counters(sql, "credential_tags") == [(expected, 0)]
+    ((name),) = names()
+    on_its_connection("DEALLOCATE ALL")
+    for expected in (3, 4):
+        store.update_credential_status(*pair, True)
+        assert counters(sql) == counters(sql, "credential_tags") == [(expected, 0)]
+    assert names() == []
+    store.close()
+    on_its_connection(f"PREPARE {name} AS SELECT 1")
+    store.update_credential_status(*pair, True)
+    assert counters(sql) == counters(sql, "credential_tags") == [(5, 0)]
+
+
+def test_logins_are_counted_in_the_schema_that_the_store_is_in(make_store, store, pair, sql):
+    sql("DROP SCHEMA IF EXISTS elsewhere CASCADE; CREATE SCHEMA elsewhere")
+    other = make_store(schema="elsewhere")
+    other.initialize()
+    other.add_tag("Routers", tag_id="routers")
+    there = other.add_credential("Core", "admin", "x", tags=["routers"]), "routers"
+    for _ in range(2):
+        other.update_credential_status(*there, True)
+        store.update_credential_status(*pair, False)
+    assert counters(sql, "elsewhere.credential_tags") == counters(sql, "elsewhere.credentials") == [(2, 0)]
+    assert counters(sql, "credential_tags") == counters(sql) == [(0, 2)]
+    sql("DROP SCHEMA elsewhere CASCADE")
 
 
 USER = """

@@ -41,15 +41,17 @@ class Cell:
 
 def measure_cell(place: Place, operation: str, clients: int, seconds: float) -> Cell:
     """Let so many clients do the operation for so long."""
-    before = counted(place)
-    start = PROCESSES.Barrier(clients)
+    ready, start = (PROCESSES.Barrier(clients + 1) for _ in range(2))
     pipes = [PROCESSES.Pipe(duplex=False) for _ in range(clients)]
     workers = [
-        PROCESSES.Process(target=_work, args=(place, operation, seconds, start, told, seed))
+        PROCESSES.Process(target=_work, args=(place, operation, seconds, (ready, start), told, seed))
         for seed, (_, told) in enumerate(pipes)
     ]
     for worker in workers:
         worker.start()
+    ready.wait()
+    before = counted(place)
+    start.wait()
     answers = [told.recv() for told, _ in pipes]
     for worker in workers:
         worker.join()
@@ -70,11 +72,14 @@ def measure_cell(place: Place, operation: str, clients: int, seconds: float) -> 
     )
 
 
-def _work(place: Place, operation: str, seconds: float, start: Barrier, told: Connection, seed: int) -> None:
+def _work(
+    place: Place, operation: str, seconds: float, meet: tuple[Barrier, Barrier], told: Connection, seed: int
+) -> None:
     client = make_client(place, seed)
-    # The first one connects and compiles; nothing is counted by it.
-    client.work("get by id")
-    start.wait()
+    # The first one connects and compiles, once in a worker's life; nothing is counted by it.
+    client.work(operation)
+    for barrier in meet:
+        barrier.wait()
     times, refused = [], 0
     began = now = time.perf_counter()
     while now - began < seconds:

@@ -18,9 +18,9 @@ Written by `python -m credstore_pipeline.bench.access`, the second part of `make
 - *PostgreSQL*: `CredentialStore` on the application's tables as they are.
 - *PostgreSQL, indexes*: the same after `credstore-init --indexes`.
 
-Each client is a process of its own. *Refused*: answered with SQLite's "database is locked". *Lost*: status updates that
-were answered and are in no counter. Both databases write through to the disk; the server and all clients share this
-machine's cores.
+Each client is a process of its own, which did the operation once before: a worker compiles it once in its life.
+*Refused*: answered with SQLite's "database is locked". *Lost*: status updates that were answered and are in no counter.
+Both databases write through to the disk; the server and all clients share this machine's cores.
 """
 
 
