@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+from credstore_pipeline.store.unopened import Unopened
+
 
 class Record:
     """A result that is read by attribute, or by name as the application's dictionaries are."""
@@ -76,9 +78,10 @@ class Credential(CredentialInfo):
 
 
 @dataclass(frozen=True, slots=True)
-class TaggedCredential(Credential):
+class TaggedCredential(CredentialInfo):
     """A credential as a tag selects it; counters of its use under that tag beside its own."""
 
+    unopened: Unopened = field(repr=False)
     tag_id: str
     priority: float
     tag_success_count: int
@@ -89,6 +92,15 @@ class TaggedCredential(Credential):
         *("failure_count", "tag_success_count", "tag_failure_count", "last_used", "last_success", "last_failure"),
         *("priority", "tag_id"),
     )
+
+    @property
+    def password(self) -> str | None:
+        """Open the password, each time anew; None if it has none.
+
+        Raises:
+            SecretUnopenable: If no key of the store opens it.
+        """
+        return self.unopened.open()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,7 @@ class RankedCredential(Record):
     id: str
     name: str
     username: str
-    password: str | None = field(repr=False)
+    unopened: Unopened = field(repr=False)
     use_keys: bool
     key_file: str | None
     tag_id: str
@@ -119,6 +131,15 @@ class RankedCredential(Record):
         *("id", "name", "username", "password", "use_keys", "key_file", "score", "success_rate", "attempts"),
         *("priority", "last_success", "tag_id"),
     )
+
+    @property
+    def password(self) -> str | None:
+        """Open the password, each time anew; None if it has none.
+
+        Raises:
+            SecretUnopenable: If no key of the store opens it.
+        """
+        return self.unopened.open()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,7 @@
+import copy
+import dataclasses
+import pickle
+
 import pytest
 
 CANARY = "canary-3b1f-never-in-a-repr"
@@ -55,3 +59,17 @@ def test_results_are_read_by_name_as_the_applications_callers_do(results):
 def test_results_cannot_be_changed(results):
     with pytest.raises(AttributeError):
         results["credential"].password = "x"
+
+
+@pytest.mark.parametrize("kind", ["tagged", "ranked"])
+def test_results_of_a_selection_are_copied_compared_and_not_pickled_with_a_password_inside(results, store, kind):
+    one = results[kind]
+    select = {"tagged": store.get_credentials_by_tag, "ranked": store.get_smart_credentials_for_tag}[kind]
+    assert one == select("routers")[0] == copy.deepcopy(one)
+    assert len({one, select("routers")[0], copy.copy(one)}) == 1
+    assert CANARY not in str(dataclasses.asdict(one))
+    with pytest.raises(TypeError, match="is not pickled"):
+        pickle.dumps(one)
+    assert pickle.loads(pickle.dumps(one.asdict()))["password"] == CANARY
+    with pytest.raises((AttributeError, TypeError)):
+        one.password = "x"

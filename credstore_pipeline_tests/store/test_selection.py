@@ -1,3 +1,4 @@
+from dataclasses import fields
 from datetime import datetime, timedelta
 
 import pytest
@@ -111,6 +112,36 @@ def test_one_password_that_does_not_open_is_named_or_left_out(store, put, make_s
     assert lost in caplog.text
 
 
+def test_under_a_wrong_key_nothing_is_selected(store, put, make_store):
+    """The application's store returned the stored texts as passwords."""
+    store.associate(store.add_credential("by key", "admin", use_keys=True), "routers", 9)
+    put("sealed", 1, routers=8)
+    wrong = make_store("a wrong key")
+    for select in (wrong.get_credentials_by_tag, wrong.get_smart_credentials_for_tag):
+        with pytest.raises(SecretUnopenable):
+            select("routers")
+
+
+def test_a_password_is_opened_when_it_is_read_and_never_comes_as_it_is_stored(store, put, make_store, sql):
+    """Those before it in the order can be tried, though it does not open."""
+    put("good", 1, routers=9)
+    lost = make_store("a lost key").add_credential("lost", "admin", "canary", tags=["routers"])
+    ((stored,),) = sql("SELECT password FROM credentials WHERE id = %s", lost)
+    for select in (store.get_credentials_by_tag, store.get_smart_credentials_for_tag):
+        good, closed = select("routers")
+        assert good["password"] == good.password == "password of good"
+        reads = (lambda one: one.password, lambda one: one["password"], lambda one: one.get("password"))
+        for read in (*reads, type(closed).asdict, dict):
+            with pytest.raises(SecretUnopenable, match=f"credentials id={lost}: no key of this store"):
+                read(closed)
+        assert stored not in repr(closed) + str(closed) + repr(vars_of(closed))
+        assert closed.name == closed["name"] == "lost"
+
+
+def vars_of(record):
+    return {one.name: getattr(record, one.name) for one in fields(record)}
+
+
 def test_a_limit_counts_what_is_returned_and_not_what_was_left_out(store, put, make_store):
     for number in range(3):
         make_store("a lost key").add_credential(f"lost {number}", "admin", "x", tags=["routers"])
@@ -126,8 +157,9 @@ def test_a_limit_opens_no_more_passwords_than_it_returns(store, put, make_store)
     assert names(store.get_credentials_by_tag("routers", limit=2)) == ["best", "second"]
     assert names(store.get_credentials_for_tags(["routers"], limit=1)) == ["best"]
     assert store.get_credentials_by_tag("routers", limit=0) == []
+    last = store.get_credentials_by_tag("routers", limit=3)[2]
     with pytest.raises(SecretUnopenable):
-        store.get_credentials_by_tag("routers", limit=3)
+        last["password"]
 
 
 def test_a_limit_is_reached_past_any_number_of_doubled_rows(store, put, sql):

@@ -21,8 +21,8 @@ from credstore_pipeline.demo.stores import build_store, load_store
 from credstore_pipeline.embedded import EmbeddedServer, embedded_server
 from credstore_pipeline.store import CredentialStore
 
-OPENED = 10
-"""So many of a tag's passwords are opened where a login needs few."""
+FEW = 10
+"""So many of a tag's credentials are selected where a login needs few."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -111,13 +111,15 @@ def _beside_bare_query(place: Place) -> list[tuple[str, str, str, str]]:
             cursor.fetchall()
 
         floor = _median(bare)
-        few = _median(lambda: store.get_credentials_by_tag(tag, limit=OPENED)) / floor
-        all_of_them = _median(lambda: store.get_credentials_by_tag(tag)) / floor
+        few = _median(lambda: store.get_credentials_by_tag(tag, limit=FEW)) / floor
+        every = _median(lambda: store.get_credentials_by_tag(tag)) / floor
+        read = _median(lambda: [one.password for one in store.get_credentials_by_tag(tag)]) / floor
         rows = len(store.get_credentials_by_tag(tag))
-    what = f"{place.name}: by tag, {rows:,} rows / the bare query"
+    what = f"{place.name}: by tag / the bare query for {rows:,} rows"
     return [
-        (f"{what}, {OPENED} passwords opened", f"{few:.2f}", "<= 2", _yes(few <= 2)),
-        (f"{what}, all passwords opened", f"{all_of_them:.2f}", "<= 2", _yes(all_of_them <= 2)),
+        (f"{what}: {FEW} rows", f"{few:.2f}", "<= 2", _yes(few <= 2)),
+        (f"{what}: all rows", f"{every:.2f}", "<= 2", _yes(every <= 2)),
+        (f"{what}: all rows, and every password read", f"{read:.2f}", "", "no limit"),
     ]
 
 

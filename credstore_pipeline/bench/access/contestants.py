@@ -81,8 +81,11 @@ class PostgresClient:
         store = CredentialStore(place.url, place.key, settings=settings)
         self._works: dict[str, Callable[[], object]] = {
             "get by id": lambda: store.get_credential(chosen.choice(place.credential_ids)),
-            "by tag": lambda: store.get_credentials_by_tag(chosen.choice(place.tag_ids)),
-            "smart selection": lambda: store.get_smart_credentials_for_tag(chosen.choice(place.tag_ids)),
+            # The application opens every password of a selection, so each is read here too.
+            "by tag": lambda: [one.password for one in store.get_credentials_by_tag(chosen.choice(place.tag_ids))],
+            "smart selection": lambda: [
+                one.password for one in store.get_smart_credentials_for_tag(chosen.choice(place.tag_ids))
+            ],
             "add": lambda: store.add_credential("new", "admin", "a password", tags=[chosen.choice(place.tag_ids)]),
             "status update": lambda: store.update_credential_status(*chosen.choice(place.hot), success=True),
         }

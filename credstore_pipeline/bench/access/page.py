@@ -21,6 +21,9 @@ Written by `python -m credstore_pipeline.bench.access`, the second part of `make
 Each client is a process of its own, which did the operation once before: a worker compiles it once in its life.
 *Refused*: answered with SQLite's "database is locked". *Lost*: status updates that were answered and are in no counter.
 Both databases write through to the disk; the server and all clients share this machine's cores.
+
+*By tag* and *smart selection* read every password that they select, on each side. Beside the bare query (driver, no
+passwords, same order) stands what `get_credentials_by_tag` returns, whose passwords are opened when they are read.
 """
 
 
