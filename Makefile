@@ -66,9 +66,9 @@ screenshots: $(READY) ## pictures of the UI and the report for the documentation
 	@mkdir -p docs/screenshots
 	cp $(SCREENSHOTS:%=artifacts/ui/%.png) docs/screenshots/
 
-soak: $(READY) ## the state machine of the window, EXAMPLES=1000 times 40 steps, and two writers for WRITERS_S=600
-	CREDSTORE_SOAK_EXAMPLES=$(EXAMPLES) CREDSTORE_WRITERS_S=$(WRITERS_S) $(BIN)/python -m pytest -m ci \
-	  credstore_pipeline_tests/sync
+soak: $(READY) ## the state machine of the window, EXAMPLES=1000 times 50 steps, and two writers for WRITERS_S=600
+	CREDSTORE_SOAK_EXAMPLES=$(EXAMPLES) CREDSTORE_WRITERS_S=$(WRITERS_S) $(BIN)/python -m pytest -m ci -s \
+	  -n 2 --dist worksteal credstore_pipeline_tests/sync
 
 bench: $(READY) ## measure against pgloader, an ORM script and SQLite; CREDENTIALS=1000000 for the large store
 	@$(BIN)/python -m credstore_pipeline.bench --credentials $(CREDENTIALS)

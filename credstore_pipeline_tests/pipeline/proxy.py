@@ -23,12 +23,13 @@ When = Literal["before", "after"]
 
 @dataclass
 class Proxy:
-    """Forwards everything, but for the first COMMIT of a load.
+    """Forwards everything, but for one COMMIT.
 
     Attributes:
         target: The database as seen through it.
         when: Whether that COMMIT is lost on its way to the server, or its answer on the way back.
         hold: Keep both sides waiting instead of closing the connection.
+        marks: A statement by which the transaction is known whose COMMIT it is.
         reached: Set when it happened.
     """
 
@@ -36,6 +37,7 @@ class Proxy:
     when: When
     hold: bool
     server: str
+    marks: bytes = LOAD
     reached: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -56,7 +58,7 @@ class Proxy:
         is_load = False
         with suppress(OSError):
             while sent := client.recv(1 << 16):
-                is_load = is_load or LOAD in sent
+                is_load = is_load or self.marks in sent
                 if is_load and COMMIT in sent and not self.reached.is_set():
                     if self.when == "after":
                         writing.set()
@@ -86,13 +88,13 @@ class Proxy:
 
 
 @contextmanager
-def lossy(target: Target, when: When, *, hold: bool = False) -> Iterator[Proxy]:
+def lossy(target: Target, when: When, *, hold: bool = False, marks: bytes = LOAD) -> Iterator[Proxy]:
     """Stand between a run and the target for as long as the block lasts."""
     # Beside pytest's folders, whose paths are too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="credstore-proxy-"))
     query = target.url.query
     through: URL = target.url.update_query_dict({"host": str(folder), "port": "5432"})
-    proxy = Proxy(Target(through, target.schema), when, hold, f"{query['host']}/.s.PGSQL.{query['port']}")
+    proxy = Proxy(Target(through, target.schema), when, hold, f"{query['host']}/.s.PGSQL.{query['port']}", marks)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / NAME))
     listener.listen()

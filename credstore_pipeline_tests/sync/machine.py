@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy.exc import DBAPIError
 
 from credstore_pipeline.core.errors import CutOver
@@ -27,19 +27,27 @@ class Window(RuleBasedStateMachine):
     """Two live stores."""
 
     make: ClassVar[Any] = None
+    steps: ClassVar[int] = 0
+    ENDS: ClassVar[int] = 1
+    """How often one example ends its window: half of the time would else go into that."""
 
     @initialize()
     def open(self) -> None:
         """A loaded store of three tags, three credentials and four associations."""
         self.world: World = self.make()
         self.model = Model()
-        self.made = 0
+        self.made = self.ended = 0
         for _ in range(3):
             self._new_source("tags")
             self._new_source("credentials")
         for _ in range(4):
             self._new_source("credential_tags", self.made)
         self.pass_()
+
+    @invariant()
+    def count(self) -> None:
+        """One step more, whatever it was."""
+        type(self).steps += 1
 
     # Writes in the legacy store
 
@@ -274,13 +282,14 @@ class Window(RuleBasedStateMachine):
             self.model.settle(about, choice)
             self._equal()
 
-    @precondition(lambda self: self.model.can_end())
+    @precondition(lambda self: self.ended < self.ENDS and self.model.can_end())
     @rule(table=TABLE, pick=PICK, which=PICK)
     def window_ends_and_is_rolled_back(self, table: str, pick: int, which: int) -> None:
         """A pass, a cutover, a late writer who is refused, a write in PostgreSQL, and all the way back."""
         self.pass_()
         if not self.model.can_end():
             return
+        self.ended += 1
         self.world.cut_over()
         self._equal()
         self.world.close()

@@ -162,9 +162,9 @@ class World:
         """Exchange the legacy store for a file of what PostgreSQL holds."""
         run = self.run()
         keys = replace(run.deployment.keys, rollback_key=self.lab.store.env["encryption_key"])
-        rollback_export(
-            replace(run.deployment, keys=keys), build_ring(keys), run.run_id, Wish(swap=True), run.log.append
-        )
+        known = ("rollback", *self.keys)
+        ring = _RINGS.get(known) or _RINGS.setdefault(known, build_ring(keys))
+        rollback_export(replace(run.deployment, keys=keys), ring, run.run_id, Wish(swap=True), run.log.append)
 
     def sync(self, run: Flow, between: Any = None, *, crash: str | None = None) -> Loaded | None:
         """One pass; guards are confirmed by what they say, after they have changed nothing."""

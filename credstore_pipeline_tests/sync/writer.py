@@ -1,8 +1,9 @@
-"""One writer process of the window: `python -m credstore_pipeline_tests.sync.writer SIDE PLACE JOURNAL SECONDS KEY`.
+"""One writer process of the window: `python -m … .writer SIDE PLACE JOURNAL SECONDS KEY PAUSE_S`.
 
 SIDE is `source` (a SQLite file, as the old containers write) or `target` (a URL, as the new ones do). Every write that
 was committed is one line of the journal, so that what must be there in the end can be computed from both journals.
-Each side edits columns of its own, so that no conflict needs a person; counters grow on both.
+Each side edits columns of its own, so that no conflict needs a person; counters grow on both. It ends when its time
+is over, when the file JOURNAL.stop is there, or when a write is refused because the store was cut over.
 """
 
 import json
@@ -17,31 +18,39 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from credstore_pipeline.core.cutover.triggers import MESSAGE
 from credstore_pipeline_tests.pipeline.flow import sealed
 
 COLUMNS = {"source": ("username", "password"), "target": ("description", "key_file")}
 
 
-def main(side: str, place: str, journal: str, seconds: float, key: str) -> None:
+def main(side: str, place: str, journal: str, seconds: float, key: str, pause_s: float) -> None:
     """Write until the time is over; seeded by the side, so that a run can be told again."""
     chance = random.Random(side)
     ends = time.monotonic() + seconds
     write = _sqlite if side == "source" else _postgresql(place)
     number = 0
     with Path(journal).open("a", buffering=1) as lines:
-        while time.monotonic() < ends:
+        while time.monotonic() < ends and not Path(f"{journal}.stop").exists():
             number += 1
-            action, row, values = _action(chance, side, number, key)
-            done = write(place, action, row, values)
+            action, row, values = _action(chance, side, f"{Path(journal).stem}-{number}", key)
+            try:
+                done = write(place, action, row, values)
+            except sqlite3.IntegrityError as refused:
+                if str(refused) != MESSAGE:
+                    raise
+                lines.write(json.dumps(["refused", MESSAGE, {}]) + "\n")
+                return
             if done:
                 lines.write(json.dumps([action, done, values]) + "\n")
-            time.sleep(0.02)
+            time.sleep(pause_s)
 
 
-def _action(chance: random.Random, side: str, number: int, key: str) -> tuple[str, int, dict[str, Any]]:
+def _action(chance: random.Random, side: str, number: str, key: str) -> tuple[str, int, dict[str, Any]]:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     row = chance.randrange(1_000_000)
-    kind = chance.choice(["log in", "log in", "log in", "edit", "edit", "add", "delete"])
+    # More is added than deleted: a store most of which is gone between two passes is taken for another one.
+    kind = chance.choice(["log in"] * 6 + ["edit"] * 4 + ["add"] * 2 + ["delete"])
     if kind == "log in":
         return kind, row, {"last_used": now, "updated_at": now}
     if kind == "edit":
@@ -49,7 +58,7 @@ def _action(chance: random.Random, side: str, number: int, key: str) -> tuple[st
         value = f"{side} {column} {number}"
         return kind, row, {column: sealed(value, key) if column == "password" else value, "updated_at": now}
     if kind == "add":
-        values = {"id": f"{side}-{number}", "name": "added", "username": "u", "password": sealed(f"p{number}", key)}
+        values = {"id": number, "name": "added", "username": "u", "password": sealed(f"p{number}", key)}
         return kind, row, {**values, "success_count": 0, "failure_count": 0, "created_at": now, "updated_at": now}
     return kind, row, {}
 
@@ -112,4 +121,4 @@ def _run(execute: Any, mark: str, action: str, row_id: str, values: dict[str, An
 _TABLE = {"?": "credentials", "%s": "public.credentials"}
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), sys.argv[5])
+    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), sys.argv[5], float(sys.argv[6]))

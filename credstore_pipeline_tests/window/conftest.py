@@ -15,9 +15,9 @@ from credstore_pipeline_tests.lab import Lab, make_lab
 from credstore_pipeline_tests.pipeline.flow import already, flow
 
 
-def end(at: Lab, **how: object) -> CutOverDone:
-    """Cut the lab over."""
-    run = flow(at)
+def end(at: Lab, target: Target | None = None, **how: object) -> CutOverDone:
+    """Cut the lab over, through another way to its target if one is given."""
+    run = flow(at, target=target)
     told = {"confirm": str(at.store.path), "log": run.log.append, **how}
     return cut_over(run.deployment, run.ring, run.run_id, **told)
 

@@ -91,13 +91,13 @@ def settle(connection: sa.Connection, schema: str | None = None, lock_max_s: flo
     names = sa.values(sa.column("name", sa.Text), sa.column("value", sa.Text), name="wanted").data(
         list(settings.items())
     )
-    # Only what this version of PostgreSQL knows: transaction_timeout came with 17.
-    known = sa.table("pg_settings", sa.column("name"), schema="pg_catalog")
-    set_local = sa.func.pg_catalog.set_config(known.c.name, names.c.value, sa.true())
+    # Only what this version of PostgreSQL knows: transaction_timeout came with 17. Asked by name, since the view
+    # pg_settings makes all its rows each time.
+    known = sa.func.pg_catalog.current_setting(names.c.name, sa.true()).is_not(None)
+    set_local = sa.func.pg_catalog.set_config(names.c.name, names.c.value, sa.true())
     # Elsewhere than on Linux the server may refuse to look for its client.
     able = sa.or_(names.c.name != "client_connection_check_interval", sa.func.version().like("%linux%"))
-    joined = names.join(known, sa.and_(known.c.name == names.c.name, able))
-    connection.execute(sa.select(set_local).select_from(joined))
+    connection.execute(sa.select(set_local).select_from(names).where(known, able))
 
 
 def quoted(*names: str) -> str:
