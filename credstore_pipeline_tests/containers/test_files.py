@@ -51,7 +51,8 @@ def test_what_the_dockerfile_copies_is_there_and_let_in_and_nothing_else_is():
 
 
 def test_the_base_is_pinned_and_both_images_run_as_nobody_special_and_say_how_they_are():
-    assert re.search(r"^ARG BASE_IMAGE=python:3\.1[123]\.\d+-slim-\w+$", (DOCKER / "Dockerfile").read_text(), re.M)
+    base = r"^ARG BASE_IMAGE=python:3\.1[123]\.\d+-slim-\w+@sha256:[0-9a-f]{64}$"
+    assert re.search(base, (DOCKER / "Dockerfile").read_text(), re.M)
     stages = dockerfile()
     assert {stage.base for stage in stages.values()} == {"${BASE_IMAGE}", "build", "runtime"}
     for name in ("code", "control"):
@@ -141,7 +142,7 @@ def test_the_legacy_store_is_read_only_but_for_cutover():
 
 def test_every_image_is_pinned_or_built_here():
     for service in SERVICES.values():
-        assert "build" in service or re.search(r":\d+\.\d+-\w+$", service["image"]), service["image"]
+        assert "build" in service or re.search(r":\d+\.\d+-\w+@sha256:[0-9a-f]{64}$", service["image"]), service["image"]
 
 
 def test_every_variable_of_the_compose_files_is_documented():
