@@ -10,7 +10,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-# Where the UI keeps its history; DEMO=1 shows what make demo left behind.
+# Where the UI keeps its history; DEMO=1 shows what make demo or make tutorial left behind.
 DEMO ?=
 UI_HOME ?= $(CURDIR)/$(if $(DEMO),.demo/dagster_home,.dagster_home)
 UI_PORT ?= 3000
@@ -23,7 +23,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui soak bench clean docs screenshots
+.PHONY: help setup demo tutorial test check ui soak bench clean docs screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ $(READY): constraints.txt pyproject.toml
 demo: $(READY) ## the whole migration on a made-up store: refused, allowed, repeated, read back
 	@$(BIN)/python -m credstore_pipeline.demo run
 
+tutorial: $(READY) ## the demo's store and an empty target, to be migrated by hand as docs/tutorial.md tells
+	@$(BIN)/python -m credstore_pipeline.demo fresh
+
 test: $(READY) ## every test that takes neither minutes nor Debian packages; .ci/run runs the others too
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST)
 
@@ -52,7 +55,7 @@ check: $(READY) ## format, lint, types, and that Dagster can load the definition
 	$(BIN)/mypy
 	$(BIN)/dagster definitions validate -w workspace.yaml
 
-ui: $(READY) ## Dagster's UI on this machine; DEMO=1 opens it on what make demo left
+ui: $(READY) ## Dagster's UI on this machine; DEMO=1 opens it on what make demo or tutorial left
 	@mkdir -p $(UI_HOME)
 	@test -e $(UI_HOME)/dagster.yaml || cp credstore_pipeline/dagster_home/dagster.yaml $(UI_HOME)/
 	@set -a; $(if $(DEMO),. ./.demo/settings.env;) set +a; \

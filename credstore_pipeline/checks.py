@@ -5,6 +5,8 @@ import dagster as dg
 from credstore_pipeline.assets.load import POSTGRES
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.tables import as_check, as_proofs
+from credstore_pipeline.boundary import told
+from credstore_pipeline.core.errors import ProofFailed
 from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.proofs.outcome import verify
 from credstore_pipeline.core.proofs.prove import CLAIMS, still_standing
@@ -45,3 +47,9 @@ def proofs(context: dg.AssetCheckExecutionContext, credstore: Credstore):  # noq
         if not verdict.passed:
             context.log.log(40 if verdict.fatal else 30, "%s: %s", name, verdict.text)
         yield as_check(verdict, name, POSTGRES[CLAIMS[name].table])
+    if failed:
+        # Said by the step itself too, so that it stands where a person looks first.
+        with told("proofs", WRITES_NOTHING):
+            found = "\n".join(f"  {name}: {verdict.text}" for name, verdict in failed.items())
+            todo = f"What each means, and what to do, is told under `docs` of its check.\n{found}"
+            raise ProofFailed("proofs", f"{len(failed)} do not hold", state=WRITES_NOTHING, todo=todo)

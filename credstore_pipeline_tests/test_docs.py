@@ -3,21 +3,14 @@
 import ast
 import os
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from credstore_pipeline.core.data_key import Purpose, TargetPurpose
-from credstore_pipeline.core.deployment import Target
 from credstore_pipeline.core.errors import SettingsError
 from credstore_pipeline.core.reasons import WHAT_TO_DO, Reason
 from credstore_pipeline.core.rules.repairs import Rule
-from credstore_pipeline.demo.stores import build_store
-from credstore_pipeline.demo.story import prepare_home
 from credstore_pipeline.deployments import deployment_from
 from credstore_pipeline.reference.pages import generated, outdated, pages
 from credstore_pipeline.reference.tables import TABLES
@@ -29,8 +22,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = pages(ROOT)
 TEXT = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 OURS = ("CREDSTORE_", "POSTGRES_", "NETRAVEN_", "DAGSTER_")
-RUN = re.compile(r"<!-- run(?:: exit (?P<exit>\d+))? -->\n```sh\n(?P<commands>.*?)```", re.DOTALL)
-SQL = re.compile(r"<!-- run: sql -->\n```sql\n(?P<sql>.*?)```", re.DOTALL)
 READ_AS = "<!-- refusal of an empty environment -->\n```\n"
 
 
@@ -183,65 +174,3 @@ def test_the_demos_output_tells_what_the_demo_tells() -> None:
     advice = dict(re.findall(r"^ +([a-z_]+) \(\d+\): (.+)$", block, re.MULTILINE))
     assert advice
     assert advice.items() <= {(str(reason), text) for reason, text in WHAT_TO_DO.items()}
-
-
-@pytest.mark.ci
-def test_the_runbook_runs_as_it_is_written(database: Target, tmp_path: Path) -> None:
-    """Every block that is marked, in order, in one shell; then the SQL, of which the last takes everything back."""
-    blocks = [(found["commands"], int(found["exit"] or 0)) for found in RUN.finditer(TEXT["README.md"])]
-    assert [expected for _, expected in blocks] == [0, 1, 0, 1, 0, 0, 0, 0]
-    store = build_store(tmp_path / "store", "demo")
-    home = tmp_path / "dagster_home"
-    prepare_home(home)
-    settings = {
-        **store.environment(),
-        "DAGSTER_HOME": str(home),
-        "CREDSTORE_BACKUP_DIR": str(tmp_path / "snapshots"),
-        "CREDSTORE_POSTGRES_URL": database.url.render_as_string(hide_password=False),
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-    }
-    lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
-    (tmp_path / "settings.env").write_text("\n".join([*lines, ""]))
-    script = []
-    for place, (commands, _) in enumerate(blocks):
-        (tmp_path / f"block{place}.sh").write_text(commands)
-        script.append(f". ./block{place}.sh >block{place}.log 2>&1; echo $?")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
-    ran = subprocess.run(
-        ["bash", "-c", "\n".join(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-    )
-    logs = [(tmp_path / f"block{place}.log").read_text() for place in range(len(blocks))]
-    codes = [int(code) for code in ran.stdout.split()]
-    wrong = [f"{blocks[place][0]}{logs[place][-2000:]}" for place, code in enumerate(codes) if code != blocks[place][1]]
-    assert wrong == [], "\n".join(wrong)
-    assert "### Census" in logs[2]
-    assert "7 credentials cannot be migrated" in logs[3]
-    assert logs[6] == "store.db: OK\n"
-    assert not store.path.with_name("store.db-wal").exists()
-
-    read = [found["sql"] for found in SQL.finditer("".join(TEXT[name] for name in ("reasons.md", "README.md")))]
-    *asked, _ = [_run_sql(database, sql) for sql in read]
-    assert len(asked) == 4
-    assert all(asked)
-    tables = "SELECT (SELECT count(*) FROM credentials) + (SELECT count(*) FROM tags)"
-    assert _rows(database, f"{tables}, to_regnamespace('credstore_sync') IS NULL") == [(0, True)]
-
-
-def _run_sql(database: Target, sql: str) -> int | None:
-    connection = psycopg2.connect(database.url.set(drivername="postgresql").render_as_string(hide_password=False))
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        rows = cursor.rowcount if cursor.description else None
-    connection.close()
-    return rows
-
-
-def _rows(database: Target, sql: str) -> list[tuple[object, ...]]:
-    connection = psycopg2.connect(database.url.set(drivername="postgresql").render_as_string(hide_password=False))
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        rows = cursor.fetchall()
-    connection.close()
-    return rows

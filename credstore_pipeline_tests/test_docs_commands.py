@@ -1,4 +1,4 @@
-"""Every command that a page tells to type is one that there is; the blocks of the runbook are run by test_docs.py."""
+"""Every command that a page tells to type is one that there is; docs/ runs them."""
 
 import re
 import shlex

@@ -6,6 +6,7 @@ from credstore_pipeline.assets.extract import EXTRACTED
 from credstore_pipeline.assets.pictures import picture_of_census
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.assets.tables import as_check, as_proofs, as_table
+from credstore_pipeline.boundary import told
 from credstore_pipeline.core.census import census, census_of
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.judging import judge
@@ -13,7 +14,7 @@ from credstore_pipeline.core.preflight import look_at_target, secrets_verdict
 from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.published import published_rows, published_verdict
 from credstore_pipeline.core.report import Part
-from credstore_pipeline.core.validation.gates import LISTED
+from credstore_pipeline.core.validation.gates import LISTED, refusal
 from credstore_pipeline.resources import Credstore
 
 CENSUS = dg.AssetKey(["preflight", "census"])
@@ -96,6 +97,10 @@ def preflight_census(  # noqa: ANN201
     yield as_check(verdict, "every_secret_opens", CENSUS)
     if not verdict.passed:
         context.log.log(40 if verdict.fatal else 30, verdict.text)
+    if not verdict.passed and verdict.fatal:
+        # Said by the step itself too, so that it stands where a person looks first.
+        with told("preflight/census"):
+            raise refusal(verdict)
 
 
 _VALIDATED = dg.AssetKey(["validated", "credentials"])

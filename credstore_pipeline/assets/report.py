@@ -28,7 +28,8 @@ def report_migration(context: dg.AssetExecutionContext, credstore: Credstore) ->
     return dg.MaterializeResult(
         metadata={
             "outcome": outcome_of_run(work.report),
-            "page": dg.MetadataValue.url(work.report.html_path.as_uri()),
+            # Paths, to be copied: a browser opens no file from a page of the UI, so that a link would do nothing.
+            "page": dg.MetadataValue.path(str(work.report.html_path)),
             "report": dg.MetadataValue.path(str(work.report.markdown_path)),
             "report_json": dg.MetadataValue.path(str(work.report.json_path)),
             **pictures_of_run(work.report),

@@ -94,10 +94,13 @@ def secrets_verdict(
     lines = [f"  credentials row {row['source_rowid']}: {row['verdict']} ({row['encoding']})" for row in shut]
     more = [f"  and {len(unopened) - LISTED} more"] if len(unopened) > LISTED else []
     refused = len(unopened) > policies.max_quarantined
+    fatal = refused and ends_here
+    # What becomes of the target is said by the stage at which the run ends.
+    state = " The target is unchanged." if fatal else ""
     text = "\n".join(
         [
             f"credentials: {len(unopened)} passwords were not opened, {policies.max_quarantined} may be left behind "
-            f"(tried {ring.tried()}). The target is unchanged.",
+            f"(tried {ring.tried()}).{state}",
             *lines,
             *more,
             "Add the missing keys to CREDSTORE_SOURCE_KEYS, CREDSTORE_KEY_DIR or CREDSTORE_KEY_BACKUP, or set "
@@ -105,7 +108,7 @@ def secrets_verdict(
             "sealed, in credstore_sync.quarantine.",
         ]
     )
-    return Verdict(False, text, numbers, fatal=refused and ends_here)
+    return Verdict(False, text, numbers, fatal=fatal)
 
 
 def _findings(

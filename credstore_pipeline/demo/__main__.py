@@ -1,4 +1,4 @@
-"""Command line of the made-up stores: `python -m credstore_pipeline.demo store PATH`, and `run`, the demo itself."""
+"""Command line of the made-up stores: `python -m credstore_pipeline.demo store PATH`; `run`, the demo; `fresh`."""
 
 import argparse
 import sys
@@ -17,13 +17,15 @@ def main(arguments: list[str] | None = None) -> int:
     store.add_argument("--credentials", type=int, metavar="N", help=f"size of the flavour {BIG}")
     store.add_argument("--seed", type=int, default=1, help="another seed, other ids, keys and passwords")
     run = commands.add_parser("run", help="the whole story on a made-up store: refuse, allow, repeat, read back")
-    run.add_argument("--home", type=Path, default=Path(".demo"), help="folder of everything the demo writes")
+    fresh = commands.add_parser("fresh", help="the story's store and an empty target, to be migrated by hand")
+    for each in (run, fresh):
+        each.add_argument("--home", type=Path, default=Path(".demo"), help="folder of everything the demo writes")
     given = parser.parse_args(arguments)
-    if given.command == "run":
+    if given.command in ("run", "fresh"):
         # The story needs the pipeline's packages, the stores do not.
-        from credstore_pipeline.demo.story import tell
+        from credstore_pipeline.demo.story import begin, tell
 
-        return tell(given.home)
+        return (tell if given.command == "run" else begin)(given.home)
     flavour = given.flavour or ("demo" if given.credentials is None else BIG)
     if given.credentials is not None and flavour != BIG:
         parser.error(f"--credentials belongs to --flavour {BIG}; the others have the rows they show")

@@ -23,10 +23,7 @@ def tell(home: Path) -> int:
     """Everything is shown in order; 0 if each step ended as the story says, 1 at the first that did not."""
     began = time.monotonic()
     home = home.absolute()
-    for folder in RENEWED:
-        shutil.rmtree(home / folder, ignore_errors=True)
-    prepare_home(home / "dagster_home")
-    store = build_store(home / "store", "demo")
+    store = _renewed(home)
     line = CommandLine(settings(home, store), home / "logs")
     # With the allowances, so that Materialize in the UI goes through.
     write_settings(home / "settings.env", {**line.settings, **allowances(store)})
@@ -39,6 +36,26 @@ def tell(home: Path) -> int:
             return 1
     _where(home, time.monotonic() - began)
     return 0
+
+
+def begin(home: Path) -> int:
+    """A made-up store, an empty target, no history; the settings allow no row to stay behind. Always 0."""
+    home = home.absolute()
+    store = _renewed(home)
+    write_settings(home / "settings.env", settings(home, store))
+    with embedded_server(home / "postgres") as server:
+        drop_database(server.url("postgres"), DATABASE)
+    print(f"A store to migrate: {store.path}")
+    print(f"Its settings:       {home / 'settings.env'}")
+    print("The target is empty. Go on with: make ui DEMO=1")
+    return 0
+
+
+def _renewed(home: Path) -> Store:
+    for folder in RENEWED:
+        shutil.rmtree(home / folder, ignore_errors=True)
+    prepare_home(home / "dagster_home")
+    return build_store(home / "store", "demo")
 
 
 class StoryBroken(Exception):

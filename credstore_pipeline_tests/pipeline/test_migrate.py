@@ -89,6 +89,8 @@ def test_what_the_stages_do_dagster_does_and_a_second_run_leaves_no_trace_but_it
     run = at.run(CREDSTORE_MISSING_TAGS="placeholder", **ALLOW_ALL)
     assert run.success, run.failure
     assert all(passed for name, passed in run.checks.items() if name not in ("rows_not_ours", "every_secret_opens"))
+    # A report that says "migrated" says nowhere that nothing was written.
+    assert "unchanged" not in (at.home / "reports" / run.run_id / "report.md").read_text()
     nothing_is_lost_or_garbled(at)
     before, ledger = at.state(), len(at.state("credstore_sync"))
     again = at.run(CREDSTORE_MISSING_TAGS="placeholder", **ALLOW_ALL)
@@ -149,6 +151,11 @@ def test_preflight_is_red_when_more_passwords_stay_shut_than_may_be_left_behind(
     run = lab("mixed").run("preflight")
     assert not run.success
     assert not run.checks["every_secret_opens"]
+    first, *_, last = run.failure.splitlines()
+    assert first.startswith("credentials: ")
+    assert "may be left behind" in first
+    assert first.endswith("The target is unchanged.")
+    assert "CREDSTORE_SOURCE_KEYS" in last
 
 
 def test_verify_proves_the_stored_result_at_any_time_and_writes_its_outcome_alone(lab):

@@ -248,6 +248,9 @@ def test_a_red_proof_and_a_proof_that_could_not_be_made_are_failed_runs(loaded):
     assert loaded.sql("SELECT red FROM credstore_sync.verified WHERE run_id = %s", run.run_id) == [
         (["secrets_match_source"],)
     ]
+    # Where, what, in which state, what next: not the name of a check and Dagster's stack.
+    assert run.failure.startswith("proofs: 1 do not hold. What was loaded stands as it is")
+    assert "  secrets_match_source: " in run.failure
     assert loaded.report(run)["outcome"] == "failed"
     shutil.rmtree(loaded.snapshots)
     run = loaded.run("verify")

@@ -74,6 +74,13 @@ def test_a_run_leaves_numbers_tables_and_pictures(lab):
         # The event log keeps it for each run.
         assert len(picture) < 60_000
     checks = [event.asset_check_evaluation_data for event in run.events if "docs" in str(event.event_specific_data)]
-    links = {found.check_name: found.metadata["docs"].value for found in checks if hasattr(found, "check_name")}
-    assert len(links) >= 10
-    assert all(link.endswith(f"docs/checks.md#{name}") for name, link in links.items())
+    docs = {found.check_name: found.metadata["docs"].value for found in checks if hasattr(found, "check_name")}
+    assert len(docs) >= 10
+    for name, text in docs.items():
+        assert [f"**{head}.**" in text for head in ("Proves", "Cannot catch", "When red")] == [True] * 3, name
+        assert "](" not in text, f"{name}: a link that leads nowhere in the UI"
+    # A browser follows no file:// from a page of the UI: nothing may look as if it did.
+    values = [entry.value for event in run.events if event.is_step_materialization
+              for entry in event.materialization.metadata.values()]  # fmt: skip
+    assert [value for value in values if isinstance(value, str) and value.startswith("file:")] == []
+    assert isinstance(report["page"], str) and report["page"].endswith("/report.html")

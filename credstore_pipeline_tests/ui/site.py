@@ -74,6 +74,14 @@ class Site:
                 stderr=log,
                 start_new_session=True,
             )
+        self.loaded()
+
+    def loaded(self) -> None:
+        """Wait until it has loaded the code.
+
+        Raises:
+            TimeoutError: With the end of its log.
+        """
         until = time.monotonic() + START_S
         while time.monotonic() < until:
             try:
@@ -84,7 +92,8 @@ class Site:
             except (urllib.error.URLError, ConnectionError):
                 pass
             time.sleep(0.5)
-        raise TimeoutError((self.home.parent / "ui.log").read_text()[-3000:])
+        log = self.home.parent / "ui.log"
+        raise TimeoutError(log.read_text()[-3000:] if log.exists() else self.url)
 
     def stop(self) -> None:
         """End it with everything that it started."""
