@@ -1,6 +1,7 @@
 """What a row means, as packed fingerprints: equal meaning, equal bytes, whatever the ciphertext."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from credstore_pipeline.core.secrets.pool import SecretPool
 
 Packed = npt.NDArray[np.uint8]
 """One row a row, 8 bytes a column of `fingerprinted(table)`."""
+
+Found = tuple[Packed, npt.NDArray[np.bool_]]
+"""Packed fingerprints, and which rows' passwords opened."""
 
 UNOPENED = b"\0" * FINGERPRINT_BYTES
 """Stands where a stored password does not open; no real fingerprint is checked against it."""
@@ -36,7 +40,7 @@ class Meaning:
 
     def of_stored(
         self, table: str, rows: pa.Table, *, only_primary: bool, progress: Callable[[int], None] | None = None
-    ) -> tuple[Packed, npt.NDArray[np.bool_]]:
+    ) -> Found:
         """Fingerprints of rows as read from the target, with a mask of those whose password opened.
 
         Args:
@@ -45,17 +49,29 @@ class Meaning:
             only_primary: Demand the application's envelope under the primary Fernet key.
             progress: Called with the number of passwords opened so far.
         """
+        with self.opening(table, rows, only_primary=only_primary) as found:
+            return found(progress)
+
+    @contextmanager
+    def opening(
+        self, table: str, rows: pa.Table, *, only_primary: bool
+    ) -> Iterator[Callable[[Callable[[int], None] | None], Found]]:
+        """Start what `of_stored` does; within the block, what is given waits for it."""
         if table != "credentials":
-            return self._pack(table, rows, None), np.ones(rows.num_rows, dtype=bool)
+            yield lambda _: (self._pack(table, rows, None), np.ones(rows.num_rows, dtype=bool))
+            return
         # The application's own rows may hold NULL here; its reader takes that as false.
         position = rows.schema.get_field_index("use_keys")
         rows = rows.set_column(position, "use_keys", pc.fill_null(rows["use_keys"], False))
         with SecretPool(self._ring, self.secret_key) as pool:
-            read = pool.fingerprint(
-                rows["id"].to_pylist(), rows["password"].to_pylist(), only_primary=only_primary, progress=progress
-            )
-        opened = np.asarray(pc.is_valid(read["fingerprint"]).to_numpy(zero_copy_only=False), dtype=bool)
-        return self._pack(table, rows, pc.fill_null(read["fingerprint"], UNOPENED)), opened
+            read = pool.begin(rows["id"], rows["password"], only_primary=only_primary)
+
+            def found(progress: Callable[[int], None] | None) -> Found:
+                prints = read(progress)["fingerprint"]
+                opened = np.asarray(pc.is_valid(prints).to_numpy(zero_copy_only=False), dtype=bool)
+                return self._pack(table, rows, pc.fill_null(prints, UNOPENED)), opened
+
+            yield found
 
     def of_columns(self, table: str, rows: pa.Table, names: Sequence[str]) -> Packed:
         """Fingerprints of the named columns alone, in that order; none of them a password."""

@@ -1,6 +1,7 @@
 """Reads back what the transaction wrote, opens it, and compares it with what was meant."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from credstore_pipeline.core.load.meaning import Meaning, Packed
 from credstore_pipeline.core.load.reading import qualified, read_rows
 from credstore_pipeline.core.load.write import Written
 
+Mask = npt.NDArray[np.bool_]
+
 ROLLED_BACK = "The transaction is rolled back; the target is as it was."
 REPORT_IT = "This is a fault of the pipeline or of the server: report it with this message; nothing needs mending."
 SHOWN = 5
@@ -22,11 +25,18 @@ SHOWN = 5
 def prove_written(
     connection: Connection,
     schema: str,
-    written: Written,
+    written: Mapping[str, Written],
     meaning: Meaning,
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Compare every written row, column by column, with the fingerprint taken when it was sealed.
+
+    Args:
+        connection: The transaction that wrote.
+        schema: The application's schema.
+        written: Table -> what was written to it; at least one.
+        meaning: Makes the fingerprints.
+        progress: Called with the passwords opened so far.
 
     Returns:
         Rows read back.
@@ -34,6 +44,16 @@ def prove_written(
     Raises:
         ProofFailed: If a row is missing, invented, differs in a column, or does not open.
     """
+    with ExitStack() as opening:
+        # Passwords are opened while the other tables are read.
+        first, *others = sorted(written, key=lambda table: table != "credentials")
+        begun = [_begin(connection, schema, written[table], meaning, opening) for table in (first, *others)]
+        return sum(compare(progress) for compare in reversed(begun))
+
+
+def _begin(
+    connection: Connection, schema: str, written: Written, meaning: Meaning, opening: ExitStack
+) -> Callable[[Callable[[int], None] | None], int]:
     table = written.table
     clause = "" if written.whole else f"JOIN pg_temp.written_{table} w ON w.id = t.id"
     stored = read_rows(connection, schema, table, clause)
@@ -46,26 +66,24 @@ def prove_written(
         raise _failed(schema, table, f"{order.null_count} rows were never meant to be there")
     meant = written.packed[order.to_numpy(zero_copy_only=False)]
     if written.ours is None:
-        return _compare(schema, table, stored, meant, meaning, progress, only_primary=True)
+        found = opening.enter_context(meaning.opening(table, stored, only_primary=True))
+        return lambda progress: _compare(schema, table, stored, meant, *found(progress), only_primary=True)
     # A password that the application wrote, in a row of which we wrote something else, stays in its form.
     ours = np.asarray(pc.is_in(stored["id"], value_set=written.ours).to_numpy(), dtype=bool)
-    done = _compare(schema, table, stored.filter(ours), meant[ours], meaning, progress, only_primary=True)
-    return done + _compare(schema, table, stored.filter(~ours), meant[~ours], meaning, None, only_primary=False)
+    found = opening.enter_context(meaning.opening(table, stored.filter(ours), only_primary=True))
+
+    def both(progress: Callable[[int], None] | None) -> int:
+        done = _compare(schema, table, stored.filter(ours), meant[ours], *found(progress), only_primary=True)
+        theirs = stored.filter(~ours)
+        read = meaning.of_stored(table, theirs, only_primary=False)
+        return done + _compare(schema, table, theirs, meant[~ours], *read, only_primary=False)
+
+    return both
 
 
 def _compare(
-    schema: str,
-    table: str,
-    stored: pa.Table,
-    meant: Packed,
-    meaning: Meaning,
-    progress: Callable[[int], None] | None,
-    *,
-    only_primary: bool,
+    schema: str, table: str, stored: pa.Table, meant: Packed, found: Packed, opened: Mask, *, only_primary: bool
 ) -> int:
-    if not stored.num_rows:
-        return 0
-    found, opened = meaning.of_stored(table, stored, only_primary=only_primary, progress=progress)
     if only_primary and not opened.all():
         raise _failed(schema, table, f"passwords of {_named(stored, ~opened)} do not open under the primary Fernet key")
     if (found != meant).any():
@@ -95,7 +113,7 @@ def _failed(schema: str, table: str, wrong: str) -> ProofFailed:
     return ProofFailed(f"{schema}.{table}", wrong, state=ROLLED_BACK, todo=REPORT_IT)
 
 
-def _named(stored: pa.Table, mask: npt.NDArray[np.bool_]) -> str:
+def _named(stored: pa.Table, mask: Mask) -> str:
     ids = stored["id"].filter(pa.array(mask))
     listed = ", ".join(ids.slice(0, SHOWN).to_pylist())
     return f"{len(ids)} rows (id {listed}{', …' if len(ids) > SHOWN else ''})"

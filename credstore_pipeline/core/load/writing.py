@@ -98,9 +98,7 @@ def write_and_prove(
         way.log(f"{schema}.{table}: {_told(written[table].counts)}")
     counts = {table: written[table].counts for table in TABLES}
     counts["ledger"] = book.write(connection, _still(held, incoming, way))
-    proven = 0
-    for table in TABLES:
-        proven += prove_written(connection, schema, written[table], meaning, way.progress)
+    proven = prove_written(connection, schema, written, meaning, way.progress)
     prove_parents(connection, schema, written["credential_tags"])
     way.log(f"{proven} written rows were read back, opened and compared; committing.")
     return counts, proven

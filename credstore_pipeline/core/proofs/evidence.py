@@ -11,23 +11,21 @@ from credstore_pipeline.core.cells import cells_as_secrets, cells_as_text
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.columns import slots
-from credstore_pipeline.core.load.meaning import Meaning, as_packed
+from credstore_pipeline.core.load.meaning import Meaning
 from credstore_pipeline.core.load.reading import put_ids, qualified, read_rows
 from credstore_pipeline.core.rules.associations import association_ids
-from credstore_pipeline.core.secrets.pool import SecretPool
+from credstore_pipeline.core.secrets.pool import Progress, SecretPool
+from credstore_pipeline.core.sync.bases import read_base
 from credstore_pipeline.core.target.bulk import copy_out
 
 BASE = pa.schema(
     [
         ("row_id", pa.string()),
-        ("fp", pa.binary()),
-        ("source_fp", pa.binary()),
         ("adopted", pa.bool_()),
         ("buried", pa.bool_()),
     ]
 )
-"""A table's base: what both sides were last agreed to mean, whether the row stood in the target before us, and
-whether it was seen to go from the source."""
+"""A table's base: whether the row stood in the target before us, and whether it was seen to go from the source."""
 
 READ_FROM_SOURCE = {
     "tags": ("id",),
@@ -98,38 +96,44 @@ class Evidence:
 def gather(
     connection: Connection,
     schema: str,
-    source: dict[str, Frame],
+    source: Callable[[], dict[str, Frame]],
     ring: KeyRing,
     meaning: Meaning,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], Progress] | None = None,
 ) -> Evidence:
-    """Read both sides once; every password is opened once on each side.
+    """Read both sides once; every password is opened once on each side, while the next thing is read.
 
     Args:
         connection: One transaction, REPEATABLE READ.
         schema: The application's schema.
-        source: Extracted tables of the snapshot.
+        source: Gives the extracted tables of the snapshot.
         ring: Opens both sides.
         meaning: Fingerprints under the data key.
-        progress: Called with the passwords opened so far, both sides together.
+        progress: Given the rows to open, returns what is called with those opened so far, both sides together.
     """
-    rows = {table: source[table].rows for table in TABLES}
-    target = {table: _target(connection, schema, table) for table in TABLES}
-    base = {table: _base(connection, table) for table in TABLES}
     with SecretPool(ring, meaning.secret_key) as pool:
-        source_secrets = _source_secrets(rows["credentials"], pool, progress)
-        opened = rows["credentials"].num_rows
-        later = None if progress is None else lambda done: progress(opened + done)
-        target_secrets = _target_secrets(target["credentials"], pool, later)
+        target = {"credentials": _target(connection, schema, "credentials")}
+        stored = target["credentials"]
+        target_opening = pool.begin(stored["id"], stored["password"], only_primary=True)
+        target |= {table: _target(connection, schema, table) for table in TABLES if table not in target}
+        base = {table: _base(connection, table) for table in TABLES}
+        rows = {table: frame.rows for table, frame in source().items()}
+        first = target["credentials"].num_rows
+        told = progress(first + rows["credentials"].num_rows) if progress else None
+        target_secrets = _target_secrets(target["credentials"], target_opening(told), pool)
+        source_opening = _begin_source(rows["credentials"], pool)
+        source_ids = {
+            "tags": _ids(rows["tags"]),
+            "credentials": _ids(rows["credentials"]),
+            "credential_tags": association_ids(rows["credential_tags"]),
+        }
+        not_ours = {table: _not_ours(connection, schema, table, target[table].num_rows) for table in TABLES}
+        source_secrets = source_opening(None if told is None else lambda done: told(first + done))
     return Evidence(
         connection=connection,
         schema=schema,
         source=rows,
-        source_ids={
-            "tags": _ids(rows["tags"]),
-            "credentials": _ids(rows["credentials"]),
-            "credential_tags": association_ids(rows["credential_tags"]),
-        },
+        source_ids=source_ids,
         source_secrets=source_secrets,
         target=target,
         target_secrets=target_secrets,
@@ -142,7 +146,7 @@ def gather(
             _QUARANTINED,
         ),
         tag_map=dict(connection.exec_driver_sql("SELECT source_id, target_id FROM credstore_sync.tag_map").all()),
-        not_ours={table: _not_ours(connection, schema, table, target[table].num_rows) for table in TABLES},
+        not_ours=not_ours,
         meaning=meaning,
     )
 
@@ -165,10 +169,9 @@ def changed_since(
     put_ids(evidence.connection, "suspects", ids)
     stored = read_rows(evidence.connection, evidence.schema, table, "JOIN pg_temp.suspects i ON i.id = t.id")
     now, _ = evidence.meaning.of_stored(table, stored, only_primary=False)
-    base = evidence.base[table]
-    seen = base.take(pc.index_in(stored["id"], base["row_id"].combine_chunks()))
+    base = read_base(evidence.connection, table, stored["id"].combine_chunks(), "suspects")
     chosen = slots(table, tuple(columns))
-    target, source = (as_packed(seen[name], now.shape[1])[:, chosen] for name in ("fp", "source_fp"))
+    target, source = base.target[:, chosen], base.source[:, chosen]
     moved = (now[:, chosen] != target).any(axis=1)
     if or_apart:
         moved |= (source != target).any(axis=1)
@@ -189,29 +192,29 @@ def _target(connection: Connection, schema: str, table: str) -> pa.Table:
 def _base(connection: Connection, table: str) -> pa.Table:
     return copy_out(
         connection,
-        "SELECT row_id, coalesce(target_fp, source_fp), source_fp, adopted, tombstone_at IS NOT NULL "
+        "SELECT row_id, adopted, tombstone_at IS NOT NULL "
         f"FROM credstore_sync.row_state WHERE source_table = '{table}'",
         BASE,
     )
 
 
-def _source_secrets(rows: pa.Table, pool: SecretPool, progress: Callable[[int], None] | None) -> pa.Array:
+def _begin_source(rows: pa.Table, pool: SecretPool) -> Callable[[Progress | None], pa.Array]:
+    """Fingerprints of the snapshot's passwords."""
     if "password" not in rows.column_names:
-        return pa.nulls(rows.num_rows, pa.binary())
+        return lambda _: pa.nulls(rows.num_rows, pa.binary())
     # What is not UTF-8 was quarantined and has no counterpart to be compared with.
     stored = [
         None if secret is None else secret.decode("utf-8", "replace")
         for secret in cells_as_secrets(rows["password"].combine_chunks())
     ]
     ids = [row_id or "" for row_id in _ids(rows).to_pylist()]
-    read = pool.fingerprint(ids, stored, only_primary=False, progress=progress)
-    return read["fingerprint"].combine_chunks()
+    read = pool.begin(ids, stored, only_primary=False)
+    return lambda progress: read(progress)["fingerprint"].combine_chunks()
 
 
-def _target_secrets(rows: pa.Table, pool: SecretPool, progress: Callable[[int], None] | None) -> pa.Table:
-    """Opens under the primary key first, and only what that does not open under the others."""
+def _target_secrets(rows: pa.Table, strict: pa.Table, pool: SecretPool) -> pa.Table:
+    """What opened under the primary key, and only of what that did not open what the others open."""
     ids, stored = rows["id"].to_pylist(), rows["password"].to_pylist()
-    strict = pool.fingerprint(ids, stored, only_primary=True, progress=progress)
     prints, encodings = strict["fingerprint"].to_pylist(), strict["encoding"].to_pylist()
     readable = [value is not None for value in prints]
     left = [index for index, ok in enumerate(readable) if not ok]

@@ -1,6 +1,7 @@
 """All final proofs over one reading of both sides."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from sqlalchemy import Engine
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey, unwrap_data_key
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck
-from credstore_pipeline.core.frames import TABLES
+from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import open_books
 from credstore_pipeline.core.load.meaning import Meaning
@@ -121,12 +122,16 @@ def _prove(
         if books.last is None or books.wrapped_data_key is None:
             raise CouldNotCheck("proofs", "nothing was loaded yet", todo="Launch the job `migrate` first.")
         path = snapshot_path(deployment.places.backup_dir, books.last.snapshot_name)
-        snapshot = prove_snapshot(path, target_subkey(ring, TargetPurpose.SOURCE_DIGEST))
-        source = {table: extract(path, table, _narrowed(snapshot.shape)) for table in TABLES}
         meaning = Meaning(unwrap_data_key(books.wrapped_data_key, ring).data_key, ring)
-        # Each side's passwords are opened once.
-        told = progress(2 * source["credentials"].rows.num_rows) if progress else None
-        evidence = gather(connection, deployment.target.schema, source, ring, meaning, told)
+        with ThreadPoolExecutor(1) as beside:
+            # A process of its own reads the snapshot anew; meanwhile the target is read.
+            proving = beside.submit(prove_snapshot, path, target_subkey(ring, TargetPurpose.SOURCE_DIGEST))
+
+            def source() -> dict[str, Frame]:
+                shape = _narrowed(proving.result().shape)
+                return {table: extract(path, table, shape) for table in TABLES}
+
+            evidence = gather(connection, deployment.target.schema, source, ring, meaning, progress)
         return {
             "row_counts_match": row_counts_match(evidence),
             "secrets_match_source": secrets_match_source(evidence),

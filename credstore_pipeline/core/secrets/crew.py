@@ -12,6 +12,7 @@ from credstore_pipeline.core.secrets.judge import Judged, Plaintext, Seen
 from credstore_pipeline.core.secrets.processes import WorkerProcess
 
 Columns = Judged | Seen
+_Results = SimpleQueue[tuple[int, Columns] | SealingFailed]
 
 
 class Crew:
@@ -22,55 +23,92 @@ class Crew:
         self._size = size
         self._ring, self._fingerprint_key, self._plaintext = ring, fingerprint_key, plaintext
         self._workers: list[WorkerProcess] = []
+        self._lot: Lot | None = None
 
     @property
     def pids(self) -> list[int]:
         """Process ids of the running workers."""
         return [worker.pid for worker in self._workers]
 
-    def run(self, chunks: Iterator[Chunk], expected: int, take: Callable[[int, Columns], None]) -> None:
-        """Have every chunk worked on; one thread feeds each worker.
+    def begin(self, chunks: Iterator[Chunk], expected: int) -> "Lot":
+        """Have every chunk worked on while the caller does something else; one thread feeds each worker.
 
         Args:
             chunks: Built one at a time, as a worker is ready.
             expected: How many there are.
+
+        Returns:
+            What collects the answers; the one before has to be collected first.
+
+        Raises:
+            SealingFailed: If a worker cannot be started.
+        """
+        while len(self._workers) < self._size:
+            keys = self._ring.wire(), self._fingerprint_key
+            self._workers.append(WorkerProcess(Setup(os.getpid(), *keys, self._plaintext)))
+        self._lot = Lot(self._workers, chunks, expected)
+        return self._lot
+
+    def stop(self) -> None:
+        """End all workers and wait for their end."""
+        lot, self._lot = self._lot, None
+        if lot is not None:
+            lot.give_up()
+        for worker in self._workers:
+            worker.stop()
+        self._workers.clear()
+
+
+class Lot:
+    """Chunks that workers are at."""
+
+    def __init__(self, workers: list[WorkerProcess], chunks: Iterator[Chunk], expected: int) -> None:
+        """Start one thread a worker; the list is the crew's own."""
+        self._workers, self._feed, self._expected = workers, _Feed(chunks), expected
+        self._results: _Results = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=_drive, args=(worker, self._feed, self._results)) for worker in workers
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def collect(self, take: Callable[[int, Columns], None]) -> None:
+        """Wait for all answers.
+
+        Args:
             take: Called in this thread with each chunk's position and columns, as they come.
 
         Raises:
             SealingFailed: If a worker died or failed; all of them are gone then.
         """
-        while len(self._workers) < self._size:
-            keys = self._ring.wire(), self._fingerprint_key
-            self._workers.append(WorkerProcess(Setup(os.getpid(), *keys, self._plaintext)))
-        results: SimpleQueue[tuple[int, Columns] | SealingFailed] = SimpleQueue()
-        feed = _Feed(chunks)
-        threads = [threading.Thread(target=_drive, args=(worker, feed, results)) for worker in self._workers]
-        for thread in threads:
-            thread.start()
-        finished = False
         try:
-            for _ in range(expected):
-                result = results.get()
+            for _ in range(self._expected):
+                result = self._results.get()
                 if isinstance(result, SealingFailed):
                     raise result from None
                 take(*result)
-            finished = True
-        finally:
-            feed.close()
-            if not finished:
-                for worker in self._workers:
-                    worker.kill()
-            # Threads first: closing a pipe under a thread that uses it could hit another file's number.
-            for thread in threads:
-                thread.join()
-            if not finished:
-                self.stop()
+        except BaseException:
+            self.give_up()
+            raise
+        self._end()
 
-    def stop(self) -> None:
-        """End all workers and wait for their end."""
-        workers, self._workers = self._workers, []
-        for worker in workers:
-            worker.stop()
+    def give_up(self) -> None:
+        """End the workers and forget them if they are still at it; does nothing once all answers were collected."""
+        if self._threads:
+            self._feed.close()
+            for worker in self._workers:
+                worker.kill()
+            self._end()
+            for worker in self._workers:
+                worker.stop()
+            self._workers.clear()
+
+    def _end(self) -> None:
+        self._feed.close()
+        # Threads first: closing a pipe under a thread that uses it could hit another file's number.
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
 
 
 class _Feed:
@@ -89,7 +127,7 @@ class _Feed:
             self._chunks = iter(())
 
 
-def _drive(worker: WorkerProcess, feed: _Feed, results: "SimpleQueue[tuple[int, Columns] | SealingFailed]") -> None:
+def _drive(worker: WorkerProcess, feed: _Feed, results: _Results) -> None:
     try:
         current = feed.take()
         if current:

@@ -101,7 +101,7 @@ class SecretPool:
         Raises:
             SealingFailed: If a worker died; nothing of what it worked on is in the message.
         """
-        return self._run("judge", ids, stored, JUDGED, progress)
+        return self._begin("judge", ids, stored, JUDGED)(progress)
 
     def fingerprint(
         self,
@@ -126,9 +126,18 @@ class SecretPool:
         Raises:
             SealingFailed: If a worker died; nothing of what it worked on is in the message.
         """
-        return self._run("read back the target's form" if only_primary else "read back", ids, stored, SEEN, progress)
+        return self.begin(ids, stored, only_primary=only_primary)(progress)
 
-    def _run(self, task: Task, ids: Any, stored: Any, schema: pa.Schema, progress: Progress | None) -> pa.Table:
+    def begin(
+        self, ids: Sequence[str], stored: Sequence[str | None], *, only_primary: bool
+    ) -> Callable[[Progress | None], pa.Table]:
+        """Start what `fingerprint` does, and return what waits for it; the one before has to be waited for first.
+
+        Few rows are worked on only then, by the caller.
+        """
+        return self._begin("read back the target's form" if only_primary else "read back", ids, stored, SEEN)
+
+    def _begin(self, task: Task, ids: Any, stored: Any, schema: pa.Schema) -> Callable[[Progress | None], pa.Table]:
         if len(ids) != len(stored):
             raise ValueError(f"{len(ids)} ids for {len(stored)} passwords")
         stored_type = pa.binary() if task == "judge" else pa.string()
@@ -141,23 +150,29 @@ class SecretPool:
             )
             for start in starts
         )
-        batches: list[pa.RecordBatch | None] = [None] * len(starts)
-        done = 0
+        here = self._cores == 1 or len(ids) <= self._threshold_rows
+        lot = None if here else self._crew.begin(chunks, len(starts))
 
-        def take(position: int, columns: Columns) -> None:
-            nonlocal done
-            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-            batches[position] = pa.record_batch(arrays, schema)
-            done += len(columns[0])
-            if progress:
-                progress(done)
+        def wait(progress: Progress | None) -> pa.Table:
+            batches: list[pa.RecordBatch | None] = [None] * len(starts)
+            done = 0
 
-        if self._cores > 1 and len(ids) > self._threshold_rows:
-            self._crew.run(chunks, len(starts), take)
-        else:
-            for position, chunk in enumerate(chunks):
-                take(position, self._here(chunk))
-        return pa.Table.from_batches(batches, schema)
+            def take(position: int, columns: Columns) -> None:
+                nonlocal done
+                arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+                batches[position] = pa.record_batch(arrays, schema)
+                done += len(columns[0])
+                if progress:
+                    progress(done)
+
+            if lot is not None:
+                lot.collect(take)
+            else:
+                for position, chunk in enumerate(chunks):
+                    take(position, self._here(chunk))
+            return pa.Table.from_batches(batches, schema)
+
+        return wait
 
     def _here(self, chunk: Chunk) -> Columns:
         try:

@@ -205,7 +205,7 @@ def _move_base(work: Passage, table: str, ids: pa.Array, source: Packed, target:
 def _prove(work: Passage, table: str, ids: pa.Array, packed: npt.NDArray[np.uint8], ours: pa.Array) -> None:
     put_ids(work.connection, f"written_{table}", ids)
     written = Written(table, whole=False, ids=ids, packed=packed, ours=ours)
-    prove_written(work.connection, work.schema, written, work.meaning)
+    prove_written(work.connection, work.schema, {written.table: written}, work.meaning)
     if table == "credential_tags":
         prove_parents(work.connection, work.schema, written)
 

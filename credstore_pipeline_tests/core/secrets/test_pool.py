@@ -310,3 +310,22 @@ def test_an_interrupt_at_the_terminal_is_the_runs_to_handle():
         for pid in pool.pids:
             os.kill(pid, signal.SIGINT)
         assert pool.judge(*rows()).num_rows == COUNT
+
+
+def test_what_was_begun_goes_on_while_its_caller_does_something_else():
+    ids, stored = rows(4 * CHUNK_ROWS)
+    with workers() as pool:
+        sealed = pool.judge(ids, stored)["sealed"]
+        wait = pool.begin(ids, sealed, only_primary=True)
+        assert all(not is_gone(pid) for pid in pool.pids)
+        assert wait(None).equals(pool.fingerprint(ids, sealed, only_primary=True))
+
+
+def test_work_that_nobody_waits_for_ends_with_the_pool():
+    ids, stored = rows(8 * CHUNK_ROWS)
+    with workers() as pool, pytest.raises(RuntimeError, match="the caller's own"):
+        sealed = pool.judge(ids, stored)["sealed"]
+        pool.begin(ids, sealed, only_primary=True)
+        pids = pool.pids
+        raise RuntimeError("the caller's own")
+    assert all(is_gone(pid) for pid in pids)
