@@ -57,6 +57,7 @@ def render(told: Told, earlier: Rows, digest: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters["figure"] = _as_text
+    environment.filters["moment"] = _as_moment
     return environment.get_template("page.html.j2").render(
         told=told,
         outcome=outcome(told),
@@ -122,3 +123,8 @@ def _as_text(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def _as_moment(at: str) -> str:
+    """An ISO 8601 time in UTC, as people read it."""
+    return at.replace("T", " ").replace("+00:00", " UTC")

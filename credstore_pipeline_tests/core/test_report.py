@@ -1,5 +1,7 @@
 import json
+import re
 import stat
+import time
 
 from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.report import Part, RunReport
@@ -69,3 +71,15 @@ def test_progress_says_rows_rate_and_time_left_every_few_seconds():
         "Opening: 500 of 1,000 rows, 100 rows/s, 5 s left",
         "Opening: 900 of 1,000 rows, 90 rows/s, 1 s left",
     ]
+
+
+def test_by_the_real_clock_a_line_comes_at_each_interval_and_no_oftener():
+    lines, began = [], time.monotonic()
+    progress = Progress("Opening", 1_000, lines.append, every_s=0.1)
+    for done in range(0, 1_000, 20):
+        progress(done)
+        time.sleep(0.01)
+    most = (time.monotonic() - began) / 0.1
+    assert 2 <= len(lines) <= most
+    for line in lines:
+        assert re.fullmatch(r"Opening: [\d,]+ of 1,000 rows, [\d,]+ rows/s, \d+ s left", line), line

@@ -20,13 +20,10 @@ def test_every_command_block_is_run_by_a_test_or_says_why_not():
 
 
 def test_what_is_not_run_is_this_and_nothing_else():
-    assert {(block.page, block.text.splitlines()[0], block.not_run) for block in ALL if block.not_run} == {
+    assert {(block.page, " ".join(block.text.split()[:3]), block.not_run) for block in ALL if block.not_run} == {
         ("README.md", "make demo", "the tutorial runs it"),
-        ("containers.md", "docker compose up -d --build", "it takes a container engine"),
-        ("containers.md", "docker compose exec code credstore-entrypoint dagster job execute "
-         "-m credstore_pipeline.definitions -j preflight", "it takes a container engine"),
-        ("containers.md", "export CREDSTORE_LEGACY_GID=$(stat -c %g \"$CREDSTORE_LEGACY_DIR\")",
-         "it takes a container engine"),
-        ("containers.md", "docker build -f docker/Dockerfile --target code --build-arg "
-         "BASE_IMAGE=python@sha256:… -t credstore-code .", "it takes a container engine"),
-    }  # fmt: skip
+        ("containers.md", "docker compose up", "it takes a container engine"),
+        ("containers.md", "docker compose exec", "it takes a container engine"),
+        ("containers.md", "export CREDSTORE_LEGACY_GID=$(stat -c", "it takes a container engine"),
+        ("containers.md", "docker build -f", "it takes a container engine"),
+    }

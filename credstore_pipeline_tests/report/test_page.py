@@ -157,3 +157,21 @@ def test_every_stage_says_how_long_it_took(tmp_path):
     report = RunReport(tmp_path, "run-1", began=0.0)
     report.add(Part("backup/snapshot", "done", "Read back."))
     assert json.loads(report.json_path.read_text())["parts"][0]["seconds"] > 0
+
+
+def test_what_is_left_to_do_is_one_click_from_the_outcome():
+    def leads(told):
+        box = render(told, [], "").partition('role="status"')[2].partition("</div>")[0]
+        return re.findall(r'href="#([a-z]+)"', box)
+
+    refused = Told("run-1", (Part("validated", "refused", "validated: 3 rows. The target is unchanged."),))
+    done = Told("run-1", (Part("report/migration", "done", "Every proof held."),))
+    assert (leads(refused), leads(whole()), leads(done)) == (["stopped"], ["behind"], [])
+    for told, place in ((refused, "stopped"), (whole(), "behind")):
+        assert place in Outline(render(told, [], "")).ids
+
+
+def test_times_are_written_for_people():
+    part = Part("proofs", "done", "Every proof holds.", at="2026-11-22T21:05:42+00:00")
+    page = said(render(Told("run-1", (part,)), [], ""))
+    assert "ended 2026-11-22 21:05:42 UTC" in page
