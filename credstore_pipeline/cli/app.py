@@ -1,6 +1,6 @@
 """The commands."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -66,7 +66,8 @@ def cutover(
 def rollback(
     to: Annotated[str, typer.Option(help="Where the file is to be; beside the snapshots by default.")] = "",
     flavour: Annotated[
-        str, typer.Option(help="`source`: the tables that the store had; `orm`: all columns.")
+        Literal["source", "orm"],
+        typer.Option(help="`source`: the tables that the store had; `orm`: all columns."),
     ] = "source",
     allow_loss: Annotated[list[str] | None, typer.Option(help="What may be left out, as a refusal named it.")] = None,
     swap: Annotated[bool, typer.Option(help="Put the file in the store's place and clear the cutover.")] = False,
