@@ -1,7 +1,6 @@
 """Each page's commands, typed in their order by somebody whose store, target and paths are made up."""
 
 import os
-import re
 import shlex
 import sqlite3
 from pathlib import Path
@@ -15,6 +14,7 @@ from credstore_pipeline.reference.pages import pages
 from credstore_pipeline_tests.containers.system import _programs
 from credstore_pipeline_tests.docs.blocks import ROOT, Block, blocks, commands
 from credstore_pipeline_tests.docs.session import Session, clone, free_port
+from credstore_pipeline_tests.window import test_runbook
 
 pytestmark = pytest.mark.ci
 
@@ -82,41 +82,14 @@ def test_the_page_of_commands_goes_from_the_first_look_to_a_settled_conflict(rea
     assert any("credstore" in file.read_text() for file in left)
 
 
-def test_the_window_is_opened_used_ended_rolled_back_and_closed(reader):
+def test_the_window_is_opened_by_the_page_of_the_window(reader):
+    """Everything after it is typed, and its output compared, by window/test_runbook.py."""
     at = reader("web")
     port = free_port()
-    former = at.settings["NETRAVEN_ENCRYPTION_KEY"]
-    at.own = {
-        "/data/store.db": str(at.lab.store.path),
-        "-h 127.0.0.1": f"-h 127.0.0.1 -p {port}",
-        '["the former one"]': f'["{former}"]',
-    }
-    at.run(Block("", "sh", "dagster job execute -m credstore_pipeline.definitions -j migrate\n", 0, False, ""))
-    _write(at.lab.store.path, "UPDATE credentials SET description = 'changed' WHERE rowid = 1")
-    done, said, config = [], "", ""
-    page = next(page for page in pages(ROOT) if page.name == "transition-window.md")
-    for block in blocks(page, "sh", "yaml"):
-        if block.language == "yaml":
-            config = at.text(block)
-            continue
-        named = re.search(r"-c (\S+\.yaml)", block.text)
-        if named:
-            (at.folder / named[1]).write_text(config)
-        if block.serves:
-            at.serve(block, f"http://127.0.0.1:{port}/server_info")
-            at.stop()
-        else:
-            if "-j purge" in block.text:
-                # It is closed after a cutover, and the page has gone back and taken another key before.
-                at.run(
-                    Block("", "sh", "dagster job execute -m credstore_pipeline.definitions -j verify\n", 0, False, "")
-                )
-                at.run(next(each for each in done if "-j cutover" in each.text))
-            said += at.run(block)
-        done.append(block)
-    for line in ("resync load committed: 1 rows written", "Cut over after", "rows were read back from the file",
-                 "were sealed anew", "snapshots, staged files of"):  # fmt: skip
-        assert line in said, line
+    at.own = {"-h 127.0.0.1": f"-h 127.0.0.1 -p {port}"}
+    (opened,) = [block for block in commands("transition-window.md") if block.serves]
+    at.serve(opened, f"http://127.0.0.1:{port}/server_info")
+    at.stop()
 
 
 def test_a_database_gets_its_roles_and_tables_without_containers(tmp_path):
@@ -156,7 +129,7 @@ RUN = {
     "preflight-findings.md": test_preflights_findings_are_looked_at_again_when_the_key_is_found,
     "keys.md": test_the_page_of_keys_shows_them_and_changes_the_targets,
     "command-line.md": test_the_page_of_commands_goes_from_the_first_look_to_a_settled_conflict,
-    "transition-window.md": test_the_window_is_opened_used_ended_rolled_back_and_closed,
+    "transition-window.md": test_runbook.test_the_runbook_prints_what_the_page_says,
     "containers.md": test_a_database_gets_its_roles_and_tables_without_containers,
 }
 """Page -> the test that runs its commands."""

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from credstore_pipeline.core.cutover.cut_over import cut_over
 from credstore_pipeline.core.cutover.freeze import frozen
 from credstore_pipeline.core.cutover.record import standing_cutover
 from credstore_pipeline.core.cutover.triggers import MESSAGE, triggers
@@ -94,8 +96,6 @@ def test_a_cutover_that_is_not_confirmed_or_would_take_too_long_is_refused(loade
 
 
 def _end_with(at, policies, **how):
-    from credstore_pipeline.core.cutover.cut_over import cut_over
-
     run = flow(at, **policies)
     return cut_over(run.deployment, run.ring, run.run_id, log=run.log.append, **{"confirm": str(at.store.path), **how})
 
@@ -210,6 +210,35 @@ def test_a_folder_that_cannot_be_written_is_named(loaded, monkeypatch):
     monkeypatch.setattr(os, "access", lambda place, mode: place != at.store.path)
     with pytest.raises(SourceError, match=r"store\.db is mounted or set read-only"), frozen(at.store.path):
         pass
+
+
+@pytest.fixture
+def mounted(tmp_path_factory):
+    """Mounts a folder a second time, read-only, as a container does: `mounted(folder)` is where."""
+    places = []
+
+    def mount(folder):
+        place = tmp_path_factory.mktemp("mounted")
+        for options in (["--bind", folder], ["-o", "remount,ro,bind"]):
+            done = subprocess.run(["mount", *options, place], capture_output=True)
+            if done.returncode:
+                pytest.skip("mounting a folder takes root's rights")
+            places.append(place)
+        return place
+
+    yield mount
+    for place in set(places):
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_read_only_mount_is_refused_by_name_and_nothing_is_frozen(loaded, mounted):
+    at = loaded()
+    place = mounted(at.store.path.parent) / at.store.path.name
+    run = flow(at)
+    deployment = replace(run.deployment, source=replace(run.deployment.source, sqlite_path=place))
+    with pytest.raises(SourceError, match=f"{place} is mounted or set read-only.*Nothing is frozen.*Mount the store"):
+        cut_over(deployment, run.ring, run.run_id, confirm=str(place), log=run.log.append)
+    as_before(at)
 
 
 HOLD = """
