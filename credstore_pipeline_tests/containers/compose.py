@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,33 @@ def dockerfile() -> dict[str, Stage]:
             last = stages[next(reversed(stages))]
             stages[last.name] = Stage(last.name, last.base, (*last.instructions, (name, words)))
     return stages
+
+
+def image(target: str) -> list[tuple[str, str]]:
+    """The instructions that make an image, those of its bases first."""
+    stages, found = dockerfile(), list[tuple[str, str]]()
+    while target in stages:
+        found = [*stages[target].instructions, *found]
+        target = stages[target].base
+    return found
+
+
+def variables_of(target: str) -> dict[str, str]:
+    """What an image sets in every process's environment."""
+    told = [word for name, words in image(target) if name == "ENV" for word in shlex.split(words)]
+    return dict(word.split("=", 1) for word in told)
+
+
+def files_of(target: str) -> dict[str, str]:
+    """Files of the project that an image has: place inside -> place in the project."""
+    copies = [words.split() for name, words in image(target) if name == "COPY" and "--from=" not in words]
+    plain = [[word for word in words if not word.startswith("--")] for words in copies]
+    return {place: source for *sources, place in plain for source in sources}
+
+
+def entry_point(target: str) -> list[str]:
+    """The image's ENTRYPOINT, in its exec form."""
+    return list(json.loads([words for name, words in image(target) if name == "ENTRYPOINT"][-1]))
 
 
 def compose(name: str = "compose.yaml") -> dict[str, Any]:

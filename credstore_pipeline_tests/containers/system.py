@@ -16,11 +16,20 @@ from typing import Any
 from credstore_pipeline.demo.stores import Store
 from credstore_pipeline.embedded import EmbeddedServer
 from credstore_pipeline.embedded.binaries import WHEEL
-from credstore_pipeline_tests.containers.compose import DOCKER, compose, dockerfile, filled, target_of
-from credstore_pipeline_tests.lab import OURS
+from credstore_pipeline_tests.containers.compose import (
+    compose,
+    dockerfile,
+    entry_point,
+    files_of,
+    filled,
+    places_of,
+    project_file,
+    target_of,
+    variables_of,
+)
+from credstore_pipeline_tests.lab import OURS, ROOT
 
 BIN = Path(sys.executable).parent
-SECRETS = ("postgres_password", "migrator_password", "app_password", "dagster_password", "netraven_encryption_key")
 FINAL = ("SUCCESS", "FAILURE", "CANCELED")
 
 
@@ -38,85 +47,59 @@ class System:
         """Lay the folder out as the containers would find theirs: secrets, volumes, the legacy store."""
         self.folder, self.server, self.given = folder, server, given
         self.web, self.grpc = free_port(), free_port()
-        self.secrets = {name: f"canary-{name}-{secrets.token_urlsafe(9)}" for name in SECRETS}
-        self.secrets["netraven_encryption_key"] = store.env.get("encryption_key") or self.secrets[SECRETS[-1]]
-        (folder / "secrets").mkdir(mode=0o700, parents=True)
-        for name, text in self.secrets.items():
-            (folder / "secrets" / name).write_text(f"{text}\n")
-        shutil.copytree(store.folder, folder / "legacy")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._services: dict[str, Any] = compose()["services"]
+        self._declared = compose()
+        self._services: dict[str, Any] = self._declared["services"]
         self._stages = dockerfile()
+        self.secrets = {name: f"canary-{name}-{secrets.token_urlsafe(9)}" for name in self._declared["secrets"]}
+        if store.env.get("encryption_key"):
+            self.secrets["netraven_encryption_key"] = store.env["encryption_key"]
+        for name, service in self._services.items():
+            self._lay_out(name, service, store)
 
-    def administrate(self) -> None:
-        """Run what the PostgreSQL image runs from /docker-entrypoint-initdb.d."""
-        url = self.server.url("netraven")
-        environment = {
-            "PATH": os.pathsep.join([str(_programs()), os.environ["PATH"]]),
-            "PGHOST": "127.0.0.1",
-            "PGPORT": str(url.port),
-            "PGPASSWORD": str(url.password),
-            "POSTGRES_USER": str(url.username),
-            "POSTGRES_DB": "netraven",
-        }
-        declared = self._services["postgres"]["environment"]
-        for name in ("MIGRATOR_PASSWORD_FILE", "APP_PASSWORD_FILE", "DAGSTER_PASSWORD_FILE"):
-            environment[name] = self._here(declared[name])
-        sql = ["psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-U", environment["POSTGRES_USER"], "-d", "netraven"]
-        subprocess.run([*sql, "-f", DOCKER / "sql" / "roles.sql"], env=environment, check=True, capture_output=True)
-        for _ in range(2):
-            subprocess.run([DOCKER / "sql" / "logins.sh"], env=environment, check=True, capture_output=True)
-
-    def start(self, name: str) -> None:
-        """Start a service as compose would, its output in a file."""
-        home = self.folder / name / "srv" / "credstore" / "dagster_home"
-        home.mkdir(parents=True)
-        shutil.copy(DOCKER / "dagster.yaml", home)
-        shutil.copy(DOCKER / "workspace.docker.yaml", home.parent)
-        (home.parent / "snapshots").mkdir(mode=0o700)
-        service = self._services[name]
-        command = service.get("command") or self._stages[target_of(service)].last("CMD")
-        entry = [DOCKER / "entrypoint.sh"]
-        with (self.folder / f"{name}.log").open("wb") as log:
-            self.processes[name] = subprocess.Popen(
-                [*entry, *(self._here(word, name) for word in command)],
-                cwd=home.parent,
-                env=self.environment(name),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    def up(self) -> None:
+        """Start every service, each when what it depends on is as it has to be, as `compose up` does."""
+        ready = set[str]()
+        waiting = dict(self._services)
+        while waiting:
+            name = next(one for one, service in waiting.items() if ready >= set(service.get("depends_on", {})))
+            for needed, told in waiting.pop(name).get("depends_on", {}).items():
+                if told["condition"] == "service_completed_successfully":
+                    assert self.processes[needed].wait(60) == 0, self.log(needed)
+                else:
+                    assert told["condition"] == "service_healthy"
+                    self.healthy(needed)
+            if name == "postgres":
+                self._administrate()
+            else:
+                self._start(name)
+            ready.add(name)
 
     def environment(self, name: str) -> dict[str, str]:
         """What compose and image give the service, with this machine's places."""
         service = self._services[name]
         plain = {each: value for each, value in os.environ.items() if not each.startswith(OURS)}
-        told = {
-            "DAGSTER_HOME": "/srv/credstore/dagster_home",
-            "DAGSTER_DISABLE_TELEMETRY": "1",
-            **({"CREDSTORE_BACKUP_DIR": "/srv/credstore/snapshots"} if target_of(service) == "code" else {}),
-            **service["environment"],
-        }
-        found = {each: self._here(str(value), name) for each, value in told.items()}
-        return {**plain, **found, "PATH": os.pathsep.join([str(BIN), plain["PATH"]])}
+        built = variables_of(target_of(service)) if "build" in service else {}
+        told = {each: self._here(str(value), name) for each, value in {**built, **service["environment"]}.items()}
+        found = [BIN, _programs(), self.folder / name / "usr" / "local" / "bin"]
+        path = os.pathsep.join([*map(str, found), plain["PATH"]])
+        return {**plain, **told, "PATH": path, **({"PGPORT": str(self.server.port)} if name == "postgres" else {})}
 
     def healthy(self, name: str, max_s: float = 90) -> None:
-        """Wait until the service's own health check says so."""
+        """Wait until the service's own health check says so; it sees nothing that the entry point exported."""
         service = self._services[name]
-        test = service.get("healthcheck", {}).get("test", [None])[1:] or self._stages[target_of(service)].healthcheck
-        command = [self._here(word, name) for word in test]
-        environment = self.environment(name)
-        given = self.secrets["dagster_password"]
+        told = service.get("healthcheck", {}).get("test")
+        assert told is None or told[0] == "CMD"
+        test = told[1:] if told else self._stages[target_of(service)].healthcheck
+        command, environment = [self._here(word, name) for word in test], self.environment(name)
         deadline = time.monotonic() + max_s
         while True:
-            # A health check sees the container's environment, and not what its entry point exported.
-            done = subprocess.run(
-                [DOCKER / "entrypoint.sh", *command] if given else command, env=environment, capture_output=True
-            )
+            done = subprocess.run(command, env=environment, cwd=self.folder / name, capture_output=True, text=True)
             if done.returncode == 0:
                 return
-            assert self.processes[name].poll() is None, self.log(name)
-            assert time.monotonic() < deadline, self.log(name)
+            said = f"{command}: {done.stderr[-2000:]}"
+            assert name not in self.processes or self.processes[name].poll() is None, self.log(name)
+            assert time.monotonic() < deadline, said
             time.sleep(0.5)
 
     def log(self, name: str) -> str:
@@ -167,26 +150,73 @@ class System:
                 process.kill()
                 process.wait()
 
-    def _here(self, text: str, name: str = "") -> str:
-        """A word of the containers' with this machine's hosts, ports and places in it."""
-        port = str(self.server.port)
-        whole = {
-            "postgres": "127.0.0.1",
-            "code": "127.0.0.1",
-            "5432": port,
-            "4000": str(self.grpc),
-            "0.0.0.0": "127.0.0.1",
+    def _lay_out(self, name: str, service: dict[str, Any], store: Store) -> None:
+        """Put into the service's folder what its container finds: files of the image, mounts, secrets."""
+        root = self.folder / name
+        files = files_of(target_of(service)) if "build" in service else {}
+        kept = {place: ROOT / source for place, source in files.items() if (ROOT / source).is_file()}
+        for source, place, _ in places_of(service):
+            if source.startswith("./"):
+                kept[place] = project_file(source)
+            elif source == "$CREDSTORE_LEGACY_DIR":
+                shutil.copytree(store.folder, root / place.strip("/"))
+            else:
+                (root / place.strip("/")).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place, file in kept.items():
+            if place.startswith("/"):
+                (root / place.strip("/")).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, root / place.strip("/"))
+        (root / "srv" / "credstore").mkdir(parents=True, exist_ok=True)
+        (root / "run" / "secrets").mkdir(mode=0o700, parents=True)
+        for secret in service.get("secrets", []):
+            (root / "run" / "secrets" / secret).write_text(f"{self.secrets[secret]}\n")
+
+    def _administrate(self) -> None:
+        """Run what the PostgreSQL image runs from /docker-entrypoint-initdb.d, in that order."""
+        service, url = self._services["postgres"], self.server.url("netraven")
+        assert service["environment"]["POSTGRES_DB"] == url.database
+        environment = {
+            **self.environment("postgres"),
+            "PGHOST": "127.0.0.1",
+            "PGPASSWORD": str(url.password),
+            "POSTGRES_USER": str(url.username),
         }
-        whole["3000"] = str(self.web)
+        sql = ["psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-U", environment["POSTGRES_USER"], "-d", "netraven"]
+        places = sorted(place for _, place, _ in places_of(service) if place.startswith("/docker-entrypoint-initdb.d/"))
+        for place in places:
+            file = str(self.folder / "postgres" / place.strip("/"))
+            command = [file] if file.endswith(".sh") else [*sql, "-f", file]
+            # Twice: a volume that was kept is administrated anew by hand.
+            for _ in range(2):
+                subprocess.run(command, env=environment, check=True, capture_output=True)
+
+    def _start(self, name: str) -> None:
+        """Start a service as an engine would, its output in a file."""
+        service, target = self._services[name], target_of(self._services[name])
+        command = [*entry_point(target), *(service.get("command") or self._stages[target].last("CMD"))]
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen(
+                [self._here(word, name) for word in command],
+                cwd=self.folder / name / "srv" / "credstore",
+                env=self.environment(name),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _here(self, text: str, name: str) -> str:
+        """A word of the containers' with this machine's hosts, ports and places in it."""
+        whole = {
+            **dict.fromkeys((*(set(self._services) - {name}), "0.0.0.0"), "127.0.0.1"),
+            "5432": str(self.server.port),
+            "4000": str(self.grpc),
+            "3000": str(self.web),
+        }
         if text in whole:
             return whole[text]
-        for inside, here in (
-            ("/run/secrets", self.folder / "secrets"),
-            ("/srv/credstore", self.folder / name / "srv" / "credstore"),
-            ("/legacy", self.folder / "legacy"),
-            ("http://127.0.0.1:3000", f"http://127.0.0.1:{self.web}"),
-        ):
-            text = text.replace(inside, str(here))
+        for inside in ("/run/secrets", "/srv/credstore", "/legacy", "/usr/local/bin/credstore-entrypoint"):
+            text = text.replace(inside, f"{self.folder / name}{inside}")
+        text = text.replace("http://127.0.0.1:3000", f"http://127.0.0.1:{self.web}")
         return filled(text, self.given)
 
 

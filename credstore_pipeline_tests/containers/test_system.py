@@ -32,16 +32,10 @@ def system(tmp_path: Path) -> Iterator[System]:
 
 @pytest.mark.ci
 def test_from_nothing_to_a_seeded_and_migrated_store_by_graphql_and_by_the_schedule(system):
-    system.administrate()
-    system.start("init")
-    assert system.processes["init"].wait(60) == 0, system.log("init")
+    system.up()
+    assert list(system.processes) == ["init", "code", "webserver", "daemon"]
     assert "4 tags made" in system.log("init")
-    system.start("code")
-    system.healthy("code")
-    system.start("webserver")
     system.healthy("webserver")
-    system.start("daemon")
-
     run_id = system.launch("migrate")
     migrated = system.ended(lambda: [run for run in system.runs() if run["runId"] == run_id])
     assert migrated["status"] == "SUCCESS", system.log("code")[-5000:]
