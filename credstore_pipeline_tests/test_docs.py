@@ -105,8 +105,8 @@ def test_every_link_leads_somewhere(page: str) -> None:
             assert anchor in anchors(target.name), link
 
 
-def test_pages_lead_elsewhere_only_where_somebody_looked() -> None:
-    """A test asks nobody outside this machine: an address that is added is opened by hand, once, and listed here."""
+def test_pages_lead_elsewhere_only_to_addresses_that_are_listed_here() -> None:
+    """A test asks nobody outside this machine, so an address that is added has to be written down twice."""
     found = {address for text in TEXT.values() for address in re.findall(r"https?://[^\s)>`\"|]+", text)}
     ours = {"http://127.0.0.1:3000", "https://hooks.example/credstore"}
     assert found - ours == {"https://dagster.io"}
