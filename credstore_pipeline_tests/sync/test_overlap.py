@@ -33,10 +33,11 @@ def held_loads(at):
 
 
 def holder(at):
-    """The run that has the lock."""
+    """The run that has the lock in this database; other tests' runs have theirs on the same server."""
     found = at.sql(
         "SELECT substr(a.application_name, 11) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-        "WHERE l.locktype = 'advisory' AND l.granted AND a.application_name LIKE 'credstore %%'"
+        "WHERE l.locktype = 'advisory' AND l.granted AND a.application_name LIKE 'credstore %%' "
+        "AND a.datname = current_database()"
     )
     return found[0][0] if found else None
 
