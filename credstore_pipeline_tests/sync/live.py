@@ -2,12 +2,12 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
-from dagster._core.scheduler.instigation import TickStatus
+from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 
 from credstore_pipeline.demo.story import prepare_home
 from credstore_pipeline_tests.lab import ALLOW_ALL, OURS, Lab
@@ -59,15 +59,18 @@ class Live:
 
     def ended(self, run_id: str) -> dg.DagsterRun:
         """Wait for the end of a run."""
-        found = lambda: self._instance.get_run_by_id(run_id)  # noqa: E731
-        await_true(lambda: (run := found()) is not None and run.status in FINAL)
-        run = found()
-        assert run
-        return run
+
+        def found() -> dg.DagsterRun:
+            run = self._instance.get_run_by_id(run_id)
+            assert run
+            return run
+
+        await_true(lambda: found().status in FINAL, said=self.history)
+        return found()
 
     def idle(self) -> None:
         """Wait until no run is going."""
-        await_true(lambda: all(run.status in FINAL for run in self.runs()))
+        await_true(lambda: all(run.status in FINAL for run in self.runs()), said=self.history)
 
     def failure(self, run_id: str) -> str:
         """What the failed steps of a run say."""
@@ -82,16 +85,30 @@ class Live:
 
     def skips(self, name: str) -> list[str]:
         """What the ticks of the schedule or the sensor said that launched nothing, the newest first."""
-        (state,) = [state for state in self._instance.all_instigator_state() if state.instigator_name == name]
-        ticks = self._instance.get_ticks(state.instigator_origin_id, state.selector_id)
-        return [str(tick.skip_reason) for tick in ticks if tick.status is TickStatus.SKIPPED]
+        return [str(tick.skip_reason) for tick in self._ticks(name) if tick.status is TickStatus.SKIPPED]
+
+    def history(self) -> str:
+        """Runs and ticks, for a test that waited in vain."""
+        runs = [f"{run.run_id} {run.job_name} {run.status.value} {dict(run.tags)}" for run in self.runs()]
+        ticks = [
+            f"{name} {tick.timestamp:.0f} {tick.status.value} {tick.skip_reason or tick.run_ids} {tick.error or ''}"
+            for name in ("resync_schedule", "source_changed_sensor")
+            for tick in self._ticks(name)
+        ]
+        return "\n".join((*runs, *ticks))
+
+    def _ticks(self, name: str) -> Sequence[InstigatorTick]:
+        states = [state for state in self._instance.all_instigator_state() if state.instigator_name == name]
+        return [
+            tick for state in states for tick in self._instance.get_ticks(state.instigator_origin_id, state.selector_id)
+        ]
 
 
-def await_true(condition: Callable[[], Any], max_s: float = WAIT_S) -> None:
-    """Look until it holds."""
+def await_true(condition: Callable[[], Any], max_s: float = WAIT_S, said: Callable[[], str] = str) -> None:
+    """Look until it holds; `said` tells what was there instead."""
     until = time.monotonic() + max_s
     while not condition():
-        assert time.monotonic() < until
+        assert time.monotonic() < until, said()
         time.sleep(0.3)
 
 

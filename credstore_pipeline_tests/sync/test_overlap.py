@@ -55,7 +55,7 @@ def test_of_runs_from_ui_command_line_schedule_and_sensor_one_gets_in_and_the_ot
     with live(at) as window:
         with held_loads(at):
             # Whichever of schedule and sensor is first; the other one skips, or its run loses.
-            await_true(lambda: holder(at))
+            await_true(lambda: holder(at), said=window.history)
             running = holder(at)
             commands = [start(at), start(at)]
             clicked = [window.launch("resync"), window.launch("migrate")]
@@ -67,7 +67,9 @@ def test_of_runs_from_ui_command_line_schedule_and_sensor_one_gets_in_and_the_ot
                 assert window.ended(run_id).status is dg.DagsterRunStatus.FAILURE
                 assert f"another load has been running: run {running}" in window.failure(run_id)
             for name in ("resync_schedule", "source_changed_sensor"):
-                await_true(lambda name=name: any("is still going" in said for said in window.skips(name)))
+                await_true(
+                    lambda name=name: any("is still going" in said for said in window.skips(name)), said=window.history
+                )
             assert holder(at) == running
             assert loaded_by(at) == first_load
         assert window.ended(running).status is dg.DagsterRunStatus.SUCCESS

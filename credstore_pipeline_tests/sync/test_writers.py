@@ -136,7 +136,8 @@ def test_a_window_under_two_writers_ends_in_a_cutover_and_a_rollback_keeps_what_
     seconds = asked_seconds()
     before = content(at)
     journals = {name: at.folder / f"{name}.journal" for name in ("source", "target", "target-since")}
-    with live(at, CREDSTORE_MAX_DELETE_FRACTION="1", CREDSTORE_LOCK_WAIT_S="5") as window:
+    # A sensor that launched at each of its ticks could always be at it when the schedule's minute comes.
+    with live(at, CREDSTORE_MAX_DELETE_FRACTION="1", CREDSTORE_LOCK_WAIT_S="5", CREDSTORE_SENSOR_MIN_S="80") as window:
         old, new = (writer(at, side, seconds + 600, journals[side], 0.2) for side in ("source", "target"))
         began, typed = time.monotonic(), []
         while time.monotonic() - began < seconds:
@@ -145,7 +146,8 @@ def test_a_window_under_two_writers_ends_in_a_cutover_and_a_rollback_keeps_what_
             typed.append(start(at))
             typed[-1].wait()
             window.ended(clicked)
-        await_true(lambda: window.by("resync_schedule") and window.by("source_changed_sensor"))
+        for launcher in ("resync_schedule", "source_changed_sensor"):
+            await_true(lambda launcher=launcher: window.by(launcher), max_s=300, said=window.history)
         _cut_over(window)
         # The old writer was at it until then, and is told so; the new one writes on.
         assert old.wait(60) == 0
@@ -189,7 +191,7 @@ def test_a_window_under_two_writers_ends_in_a_cutover_and_a_rollback_keeps_what_
 def _cut_over(window):
     """Launch it from the UI until no pass comes in between; schedule and sensor go on."""
     config = {"ops": {"cut_over": {"config": {"confirm": str(window.at.store.path)}}}}
-    for _ in range(5):
+    for _ in range(12):
         window.idle()
         run = window.ended(window.launch("cutover", config))
         if run.status is dg.DagsterRunStatus.SUCCESS:
