@@ -77,8 +77,24 @@ class Credential(CredentialInfo):
     shape: ClassVar[tuple[str, ...]] = (*CredentialInfo.shape, "password")
 
 
+class _Selected:
+    """A result whose password stays as it is stored until it is read."""
+
+    __slots__ = ()
+    unopened: Unopened
+
+    @property
+    def password(self) -> str | None:
+        """Open the password, each time anew; None if it has none.
+
+        Raises:
+            SecretUnopenable: If no key of the store opens it.
+        """
+        return self.unopened.open()
+
+
 @dataclass(frozen=True, slots=True)
-class TaggedCredential(CredentialInfo):
+class TaggedCredential(CredentialInfo, _Selected):
     """A credential as a tag selects it; counters of its use under that tag beside its own."""
 
     unopened: Unopened = field(repr=False)
@@ -93,18 +109,9 @@ class TaggedCredential(CredentialInfo):
         *("priority", "tag_id"),
     )
 
-    @property
-    def password(self) -> str | None:
-        """Open the password, each time anew; None if it has none.
-
-        Raises:
-            SecretUnopenable: If no key of the store opens it.
-        """
-        return self.unopened.open()
-
 
 @dataclass(frozen=True, slots=True)
-class RankedCredential(Record):
+class RankedCredential(Record, _Selected):
     """A credential with its score for a tag.
 
     Attributes:
@@ -131,15 +138,6 @@ class RankedCredential(Record):
         *("id", "name", "username", "password", "use_keys", "key_file", "score", "success_rate", "attempts"),
         *("priority", "last_success", "tag_id"),
     )
-
-    @property
-    def password(self) -> str | None:
-        """Open the password, each time anew; None if it has none.
-
-        Raises:
-            SecretUnopenable: If no key of the store opens it.
-        """
-        return self.unopened.open()
 
 
 @dataclass(frozen=True, slots=True)

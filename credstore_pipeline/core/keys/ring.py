@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -89,21 +90,20 @@ class KeyRing:
             if raw is not None:
                 groups.setdefault(name if name in self._names else None, []).append((place, raw))
         for name, group in groups.items():
-            left, opens = group, dict[Key, int]()
+            left = group
             order = self._orders.get(name) or self._order(name)
             for key in order:
                 opened = key.open_many([raw for _, raw in left])
                 for (place, _), plaintext in zip(left, opened, strict=True):
                     if plaintext is not None:
                         found[place] = key, plaintext
-                before, left = left, [one for one, plaintext in zip(left, opened, strict=True) if plaintext is None]
-                opens[key] = len(before) - len(left)
+                left = [one for one, plaintext in zip(left, opened, strict=True) if plaintext is None]
                 # A key whose derivation is slow is derived only for a token that gets that far.
                 if not left:
                     break
             # The next rows are likely sealed alike. Which key opens a token does not hang on the order.
-            best = max(opens, key=lambda key: opens[key])
-            if opens[best] and best is not order[0]:
+            opens = Counter(one[0] for place, _ in group if (one := found[place]) is not None)
+            for best, _ in opens.most_common(1):
                 self._orders[name] = (best, *(key for key in order if key is not best))
         return found
 

@@ -46,8 +46,8 @@ def prove_written(
     """
     with ExitStack() as opening:
         # Passwords are opened while the other tables are read.
-        first, *others = sorted(written, key=lambda table: table != "credentials")
-        begun = [_begin(connection, schema, written[table], meaning, opening) for table in (first, *others)]
+        tables = sorted(written, key=lambda table: table != "credentials")
+        begun = [_begin(connection, schema, written[table], meaning, opening) for table in tables]
         return sum(compare(progress) for compare in reversed(begun))
 
 

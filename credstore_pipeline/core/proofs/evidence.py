@@ -112,15 +112,15 @@ def gather(
         progress: Given the rows to open, returns what is called with those opened so far, both sides together.
     """
     with SecretPool(ring, meaning.secret_key) as pool:
-        target = {"credentials": _target(connection, schema, "credentials")}
-        stored = target["credentials"]
+        stored = _target(connection, schema, "credentials")
+        target = {"credentials": stored}
         target_opening = pool.begin(stored["id"], stored["password"], only_primary=True)
         target |= {table: _target(connection, schema, table) for table in TABLES if table not in target}
         base = {table: _base(connection, table) for table in TABLES}
         rows = {table: frame.rows for table, frame in source().items()}
-        first = target["credentials"].num_rows
+        first = stored.num_rows
         told = progress(first + rows["credentials"].num_rows) if progress else None
-        target_secrets = _target_secrets(target["credentials"], target_opening(told), pool)
+        target_secrets = _target_secrets(stored, target_opening(told), pool)
         source_opening = _begin_source(rows["credentials"], pool)
         source_ids = {
             "tags": _ids(rows["tags"]),

@@ -38,8 +38,20 @@ class Opened(NamedTuple):
         return f"Opened({self.encoding.value}, layers={self.layers}, key={self.key})"
 
 
-UNSEALED_NULL = Opened(None, Encoding.NULL)
-UNSEALED_EMPTY = Opened(b"", Encoding.EMPTY)
+_NULL = Opened(None, Encoding.NULL)
+_EMPTY = Opened(b"", Encoding.EMPTY)
+
+
+def unsealed(stored: bytes | None) -> Opened:
+    """Return what is stored without a layer around it."""
+    if not stored:
+        return _NULL if stored is None else _EMPTY
+    return Opened(stored, Encoding.PLAINTEXT)
+
+
+def told_key(named: str | None) -> str | None:
+    """Return the key id that a closed layer names, if it is one of the application's and may be shown."""
+    return named if named is not None and (named == DEFAULT or is_application_id(named)) else None
 
 
 def peel(stored: bytes | None, ring: KeyRing) -> Opened:
@@ -47,19 +59,15 @@ def peel(stored: bytes | None, ring: KeyRing) -> Opened:
 
     What comes out is bytes: that they are UTF-8 is the caller's to check.
     """
-    if not stored:
-        return UNSEALED_NULL if stored is None else UNSEALED_EMPTY
-    sealed = shape_of(stored)
+    sealed = shape_of(stored) if stored else None
     if sealed is None:
-        return Opened(stored, Encoding.PLAINTEXT)
+        return unsealed(stored)
     encoding, exact = sealed.encoding, sealed.exact
     layers, outermost = 0, None
     while sealed is not None:
         found = ring.open(sealed.token, sealed.named)
         if found is None:
-            name = sealed.named
-            missing = name if name is not None and (name == DEFAULT or is_application_id(name)) else None
-            return Opened(None, encoding, layers, outermost, missing)
+            return Opened(None, encoding, layers, outermost, told_key(sealed.named))
         key, text = found
         outermost = outermost or key
         layers += 1
@@ -74,7 +82,7 @@ def peel_primary(stored: bytes | None, ring: KeyRing) -> Opened:
     key, around a password that has no shape of ciphertext itself.
     """
     if not stored:
-        return UNSEALED_NULL if stored is None else UNSEALED_EMPTY
+        return unsealed(stored)
     sealed = shape_of(stored)
     if sealed is None:
         return Opened(None, Encoding.PLAINTEXT)

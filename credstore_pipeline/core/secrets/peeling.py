@@ -5,18 +5,17 @@ Rules: docs/legacy-formats.md, "Wrapped more than once".
 
 from collections.abc import Sequence
 
-from credstore_pipeline.core.keys.directory import is_application_id
-from credstore_pipeline.core.keys.key import DEFAULT, Key
+from credstore_pipeline.core.keys.key import Key
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.keys.tokens import decoded
-from credstore_pipeline.core.secrets.opening import UNSEALED_EMPTY, UNSEALED_NULL, Opened
+from credstore_pipeline.core.secrets.opening import Opened, told_key, unsealed
 from credstore_pipeline.core.secrets.shapes import Encoding, Sealed, shape_of
 
 
 def peel_many(stored: Sequence[bytes | None], ring: KeyRing) -> list[Opened]:
     """Return what `opening.peel` returns for each; never raises."""
     shapes = [shape_of(text) if text else None for text in stored]
-    found = [_unsealed(text) for text in stored]
+    found = [unsealed(text) for text in stored]
     outermost: dict[int, Key] = {}
     pending: list[tuple[int, Sealed]] = [(place, sealed) for place, sealed in enumerate(shapes) if sealed is not None]
     layers = 0
@@ -27,7 +26,7 @@ def peel_many(stored: Sequence[bytes | None], ring: KeyRing) -> list[Opened]:
             outside = shapes[place]
             encoding, exact = (outside.encoding, outside.exact) if outside else (Encoding.PLAINTEXT, False)
             if one is None:
-                found[place] = Opened(None, encoding, layers, outermost.get(place), _missing(sealed.named))
+                found[place] = Opened(None, encoding, layers, outermost.get(place), told_key(sealed.named))
                 continue
             key, text = one
             first = outermost.setdefault(place, key)
@@ -45,7 +44,7 @@ def peel_many(stored: Sequence[bytes | None], ring: KeyRing) -> list[Opened]:
 def peel_primary_many(stored: Sequence[bytes | None], ring: KeyRing) -> list[Opened]:
     """Return what `opening.peel_primary` returns for each; never raises."""
     shapes = [shape_of(text) if text else None for text in stored]
-    found = [_unsealed(text) if not text else _unopened(sealed) for text, sealed in zip(stored, shapes, strict=True)]
+    found = [unsealed(text) if not text else _unopened(sealed) for text, sealed in zip(stored, shapes, strict=True)]
     exact = [(place, decoded(sealed.token)) for place, sealed in enumerate(shapes) if sealed and sealed.exact]
     tokens = [(place, raw) for place, raw in exact if raw is not None]
     opened = ring.primary.open_many([raw for _, raw in tokens])
@@ -57,15 +56,5 @@ def peel_primary_many(stored: Sequence[bytes | None], ring: KeyRing) -> list[Ope
     return found
 
 
-def _unsealed(text: bytes | None) -> Opened:
-    if not text:
-        return UNSEALED_NULL if text is None else UNSEALED_EMPTY
-    return Opened(text, Encoding.PLAINTEXT)
-
-
 def _unopened(sealed: Sealed | None) -> Opened:
     return Opened(None, Encoding.PLAINTEXT if sealed is None else sealed.encoding)
-
-
-def _missing(named: str | None) -> str | None:
-    return named if named is not None and (named == DEFAULT or is_application_id(named)) else None

@@ -3,6 +3,7 @@
 import binascii
 
 from credstore_pipeline.core.keys.ring import KeyRing
+from credstore_pipeline.core.secrets.shapes import HEAD, TAIL
 
 
 def seal(plaintext: bytes, ring: KeyRing) -> str:
@@ -14,5 +15,5 @@ def seal(plaintext: bytes, ring: KeyRing) -> str:
         plaintext: The password as UTF-8; may be empty and may hold NULs.
         ring: Its primary key seals.
     """
-    payload = binascii.b2a_base64(ring.primary.seal(plaintext), newline=False).decode("ascii")
-    return f'{{"key_id": "default", "encrypted_data": "{payload}", "version": "1.0"}}'
+    payload = binascii.b2a_base64(ring.primary.seal(plaintext), newline=False)
+    return (HEAD + payload + TAIL).decode("ascii")

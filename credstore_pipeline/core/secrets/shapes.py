@@ -4,11 +4,14 @@ Formats: docs/legacy-formats.md, "Encodings". Nothing here needs a key. A text t
 JSON or starts like a token has no such shape: it is a password.
 """
 
+import base64
 import binascii
 import json
 import re
 from enum import StrEnum
 from typing import NamedTuple
+
+from credstore_pipeline.core.keys.tokens import decoded
 
 
 class Encoding(StrEnum):
@@ -40,13 +43,6 @@ class Sealed(NamedTuple):
         """Show the encoding alone."""
         return f"Sealed({self.encoding.value})"
 
-
-_SHORTEST_TOKEN = 100
-"""Characters: 73 bytes (version, time, IV, one block, HMAC) in base64."""
-
-_VERSION = b"\x80"
-_URLSAFE, _STANDARD = b"-_", b"+/"
-_TO_STANDARD, _TO_URLSAFE = bytes.maketrans(_URLSAFE, _STANDARD), bytes.maketrans(_STANDARD, _URLSAFE)
 
 HEAD, TAIL = b'{"key_id": "default", "encrypted_data": "', b'", "version": "1.0"}'
 """What the application writes around a payload."""
@@ -84,17 +80,9 @@ def shape_of(text: bytes) -> Sealed | None:
 
 def is_token(text: bytes) -> bool:
     """Tell whether the text is a token: canonical urlsafe base64 of 0x80 and 57 + 16k >= 73 bytes in all."""
-    length = len(text)
-    if length < _SHORTEST_TOKEN or length % 4:
-        return False
-    try:
-        raw = binascii.a2b_base64(text.translate(_TO_STANDARD))
-    except binascii.Error:
-        return False
-    if raw[:1] != _VERSION or (len(raw) - 57) % 16:
-        return False
+    raw = decoded(text)
     # Decoding skips junk and drops bits: only the one canonical text of these bytes counts.
-    return binascii.b2a_base64(raw, newline=False).translate(_TO_URLSAFE) == text
+    return raw is not None and base64.urlsafe_b64encode(raw) == text
 
 
 def _token_in(payload: bytes) -> bytes | None:
