@@ -184,6 +184,7 @@ def _policies(settings: Settings) -> Policies:
         conflicts=settings.CREDSTORE_CONFLICTS,
         secret_conflicts=settings.CREDSTORE_SECRET_CONFLICTS,
         max_delete_fraction=settings.CREDSTORE_MAX_DELETE_FRACTION,
+        whole_pass_below=settings.CREDSTORE_WHOLE_PASS_BELOW,
         backup_keep=settings.CREDSTORE_BACKUP_KEEP,
         source_lock_max_s=settings.CREDSTORE_SOURCE_LOCK_MAX_S,
         lock_wait_s=settings.CREDSTORE_LOCK_WAIT_S,

@@ -157,6 +157,12 @@ class MigrationSettings(TargetSettings):
         description="The part of a table's rows that may be deleted in the source between two loads; three rows always "
         "may, all of them never. More is refused unless the run config confirms the number.",
     )
+    CREDSTORE_WHOLE_PASS_BELOW: int = Field(
+        100_000,
+        ge=0,
+        description="Rows in the file. A store with fewer is read, opened and proven whole at each pass; of a larger "
+        "one, while rows are only edited, the edited rows alone, and all of them once a day.",
+    )
     CREDSTORE_BACKUP_DIR: Path | None = Field(
         None, description="Snapshots (default: `credstore-snapshots` beside DAGSTER_HOME). Never below DAGSTER_HOME."
     )

@@ -5,10 +5,9 @@ import dagster as dg
 from credstore_pipeline.assets.snapshot import SNAPSHOT
 from credstore_pipeline.assets.stage import stage
 from credstore_pipeline.core.frames import TABLES, Frame
+from credstore_pipeline.core.passing import extracted_rows
 from credstore_pipeline.core.report import Part
-from credstore_pipeline.core.source.extract import extract, nothing_of
-from credstore_pipeline.core.source.snapshot import snapshot_path
-from credstore_pipeline.core.taking import is_idle, snapshot_counts, snapshot_ref, snapshot_shape
+from credstore_pipeline.core.taken import edits_of, is_idle, snapshot_counts, snapshot_shape
 from credstore_pipeline.resources import Credstore
 
 EXTRACTED = {table: dg.AssetKey(["extracted", table]) for table in TABLES}
@@ -20,6 +19,8 @@ DESCRIPTIONS = {
     "credential_tags": "Which credential is used for which tag, with priorities and counters, as the snapshot holds "
     "them.",
 }
+
+NO_CREDENTIALS = "There are no credentials: there is nothing to migrate."
 
 
 @dg.multi_asset(
@@ -35,16 +36,20 @@ DESCRIPTIONS = {
 def extracted(context: dg.AssetExecutionContext, credstore: Credstore, snapshot: Frame):  # noqa: ANN201
     """Read each table by column name; what a value was in SQLite survives."""
     with stage(context, credstore, "extracted") as work:
-        path = snapshot_path(work.deployment.places.backup_dir, snapshot_ref(snapshot).name)
-        shape = snapshot_shape(snapshot)
-        idle = is_idle(snapshot)
-        frames = {table: nothing_of(shape) if idle else extract(path, table, shape) for table in TABLES}
-        counts = snapshot_counts(snapshot) if idle else {table: frame.rows.num_rows for table, frame in frames.items()}
+        frames = extracted_rows(work.deployment, snapshot)
+        read = {table: frame.rows.num_rows for table, frame in frames.items()}
+        counts = snapshot_counts(snapshot)
         speed = work.speed(sum(counts.values()))
-        nothing = not counts["credentials"]
-        text = "There are no credentials: there is nothing to migrate." if nothing else "All rows were read by name."
-        text = "Nothing changed since the last load, so that no row was read." if idle else text
-        work.report.add(Part(work.name, "done", f"{text} Flavour: {shape.flavour}.", dict(counts)))
+        text = "All rows were read by name." if counts["credentials"] else NO_CREDENTIALS
+        if is_idle(snapshot):
+            text = "Nothing changed since the last load, so that no row was read."
+        elif edits_of(snapshot):
+            text = (
+                f"Since the last load rows were edited and nothing else happened: {read['credentials']} credentials "
+                f"and {read['credential_tags']} associations were read, and all tags."
+            )
+        flavour = snapshot_shape(snapshot).flavour
+        work.report.add(Part(work.name, "done", f"{text} Flavour: {flavour}.", dict(counts)))
     context.log.info("%s %s", text, counts)
     for table, frame in frames.items():
         yield dg.Output(
@@ -52,6 +57,7 @@ def extracted(context: dg.AssetExecutionContext, credstore: Credstore, snapshot:
             output_name=table,
             metadata={
                 "dagster/row_count": counts[table],
+                "rows_read": read[table],
                 **speed,
                 "columns_absent": frame.notes["absent_columns"] or "none",
                 "table_absent": frame.notes.get("absent", "false"),

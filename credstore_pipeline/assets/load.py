@@ -13,7 +13,7 @@ from credstore_pipeline.core.load.unchanged import load_unchanged
 from credstore_pipeline.core.passing import cargo_of
 from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.report import Part
-from credstore_pipeline.core.taking import is_idle, snapshot_counts
+from credstore_pipeline.core.taken import edits_of, is_idle, snapshot_counts
 from credstore_pipeline.core.validation.gates import require_gates
 from credstore_pipeline.freshness import freshness
 from credstore_pipeline.resources import Credstore
@@ -100,7 +100,7 @@ def postgres(  # noqa: ANN201
         work.report.add(Part(work.name, "done", text, dict(numbers)))
         rows = (
             snapshot_counts(snapshot)
-            if is_idle(snapshot)
+            if is_idle(snapshot) or edits_of(snapshot)
             else {table: frame.rows.num_rows for table, frame in frames.items()}
         )
     speed = work.speed(sum(rows.values()))

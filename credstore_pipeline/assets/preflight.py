@@ -14,6 +14,7 @@ from credstore_pipeline.core.preflight import look_at_target, secrets_verdict
 from credstore_pipeline.core.progress import Progress
 from credstore_pipeline.core.published import published_rows, published_verdict
 from credstore_pipeline.core.report import Part
+from credstore_pipeline.core.taken import published_before
 from credstore_pipeline.core.validation.gates import LISTED, refusal
 from credstore_pipeline.resources import Credstore
 
@@ -55,7 +56,7 @@ def preflight_census(  # noqa: ANN201
         judged = judge(credentials, work.ring, target.wrapped_data_key, work.deployment.policies, progress)
         counted, table = census(judged.rows), census_of(judged)
         published = published_rows(credentials.rows, judged.rows)
-        known_to_all = published_verdict(published)
+        known_to_all = published_verdict(published, published_before(credentials))
         ends_here = _VALIDATED not in context.job_def.asset_layer.selected_asset_keys
         verdict = secrets_verdict(
             credentials.rows, judged.rows, work.deployment.policies, work.ring, ends_here=ends_here

@@ -143,6 +143,6 @@ def change_one_in_a_hundred(path: Path) -> None:
     with closing(sqlite3.connect(path)) as store, store:
         store.execute(
             "UPDATE credentials SET username = username || ' x', success_count = coalesce(success_count, 0) + 1 "
-            "WHERE rowid % 100 = 0"
+            "WHERE rowid % 100 = 37"
         )
-        store.execute("UPDATE credential_tags SET priority = coalesce(priority, 0) + 1 WHERE rowid % 100 = 0")
+        store.execute("UPDATE credential_tags SET priority = coalesce(priority, 0) + 1 WHERE rowid % 100 = 37")

@@ -81,6 +81,7 @@ class Policies:
     conflicts: Literal["manual", "source", "target"] = "manual"
     secret_conflicts: Literal["manual", "source", "target"] = "manual"
     max_delete_fraction: float = 0.1
+    whole_pass_below: int = 100_000
     backup_keep: int = 5
     source_lock_max_s: float = 60.0
     lock_wait_s: float = 20.0

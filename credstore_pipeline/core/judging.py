@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from credstore_pipeline.core.cells import cells_as_secrets, cells_as_text
 from credstore_pipeline.core.census import count_by_key
@@ -16,6 +17,9 @@ from credstore_pipeline.core.secrets.pool import SecretPool
 
 DATA_KEY_NOTE = "data_key"
 """Note under which the wrapped data key travels from the judging to the load."""
+
+PUBLISHED_NOTE = "published"
+"""Note under which the number of passwords that are published defaults travels along."""
 
 
 def judge(
@@ -46,7 +50,9 @@ def judge(
     with SecretPool(ring, secret_key, plaintext=policies.plaintext) as pool:
         judged = pool.judge(ids, stored, progress)
     judged = judged.add_column(0, "source_rowid", rows["source_rowid"])
+    published = pc.sum(judged["published_default"]).as_py() or 0
     notes = {
+        PUBLISHED_NOTE: str(published),
         DATA_KEY_NOTE: base64.b64encode(wrapped_data_key).decode(),
         "census": json.dumps(count_by_key(judged)),
     }

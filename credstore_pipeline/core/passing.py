@@ -8,14 +8,24 @@ import pyarrow as pa
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import ProofFailed
 from credstore_pipeline.core.frames import TABLES, Frame
-from credstore_pipeline.core.judging import data_key_of, judge
+from credstore_pipeline.core.judging import PUBLISHED_NOTE, data_key_of, judge
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.transaction import Cargo, Loaded, load
 from credstore_pipeline.core.preflight import look_at_target
 from credstore_pipeline.core.proofs.prove import prove
-from credstore_pipeline.core.source.extract import extract
+from credstore_pipeline.core.source.extract import extract, nothing_of
 from credstore_pipeline.core.source.snapshot import snapshot_path
-from credstore_pipeline.core.taking import Taken, snapshot_ref, snapshot_shape, take
+from credstore_pipeline.core.taken import (
+    PUBLISHED_BEFORE,
+    Taken,
+    edits_of,
+    is_idle,
+    published_before,
+    rows_to_read,
+    snapshot_ref,
+    snapshot_shape,
+)
+from credstore_pipeline.core.taking import take
 from credstore_pipeline.core.validation.gates import Verdict, refusal, require_gates
 from credstore_pipeline.core.validation.validate import Validated, validate
 
@@ -74,7 +84,7 @@ def run_pass(
     """
     taken = take(deployment, ring, run_id)
     log("The last load's snapshot still is the source." if taken.reused else f"Snapshot {taken.name} was taken.")
-    snapshot = Frame({"rows": pa.table({})}, taken.notes)
+    snapshot = taken.frame
     validated = validated_rows(deployment, ring, run_id, snapshot)
     for gate in (validated.accounted, validated.allowed):
         if not gate.passed:
@@ -109,6 +119,7 @@ def proven(deployment: Deployment, ring: KeyRing, run_id: str) -> dict[str, Verd
 def cargo_of(frames: dict[str, Frame], quarantine: Frame, snapshot: Frame, ring: KeyRing) -> Cargo:
     """Pack what was validated for the load."""
     wrapped, data_key = data_key_of(frames["credentials"], ring)
+    published = int(frames["credentials"].notes[PUBLISHED_NOTE])
     return Cargo(
         rows={table: frame.rows for table, frame in frames.items()},
         repairs=pa.concat_tables([frame.tables["repairs"] for frame in frames.values()]),
@@ -117,14 +128,26 @@ def cargo_of(frames: dict[str, Frame], quarantine: Frame, snapshot: Frame, ring:
         snapshot=snapshot_ref(snapshot),
         wrapped_data_key=wrapped,
         data_key=data_key,
+        edits_of=edits_of(snapshot) or None,
+        published=max(published, published_before(snapshot)),
     )
 
 
 def validated_rows(deployment: Deployment, ring: KeyRing, run_id: str, snapshot: Frame) -> Validated:
     """Everything from the snapshot's file to validated rows."""
-    path = snapshot_path(deployment.places.backup_dir, snapshot_ref(snapshot).name)
-    extracted = {table: extract(path, table, snapshot_shape(snapshot)) for table in TABLES}
+    extracted = extracted_rows(deployment, snapshot)
     rows = {table: frame.rows for table, frame in extracted.items()}
     look = look_at_target(deployment, ring, run_id, rows)
     judged = judge(extracted["credentials"], ring, look.wrapped_data_key, deployment.policies)
-    return validate(deployment, ring, run_id, snapshot, extracted, judged)
+    return validate(deployment, ring, run_id, snapshot, extracted, judged, partial=bool(edits_of(snapshot)))
+
+
+def extracted_rows(deployment: Deployment, snapshot: Frame) -> dict[str, Frame]:
+    """The rows of the snapshot that this pass looks at, by table; none if it has nothing to do."""
+    path, shape = snapshot_path(deployment.places.backup_dir, snapshot_ref(snapshot).name), snapshot_shape(snapshot)
+    frames = {
+        table: nothing_of(shape) if is_idle(snapshot) else extract(path, table, shape, rows_to_read(snapshot, table))
+        for table in TABLES
+    }
+    frames["credentials"].notes[PUBLISHED_BEFORE] = str(published_before(snapshot))
+    return frames

@@ -19,8 +19,19 @@ def published_rows(extracted: pa.Table, judged: pa.Table) -> list[dict[str, str 
     return [{"credential": row_id or "NULL", "row": rowid} for row_id, rowid in zip(ids, rowids, strict=True)]
 
 
-def published_verdict(rows: list[dict[str, str | int]]) -> Verdict:
-    """Say which credentials to change; a warning, since their passwords are migrated like any other."""
+def published_verdict(rows: list[dict[str, str | int]], before: int = 0) -> Verdict:
+    """Say which credentials to change; a warning, since their passwords are migrated like any other.
+
+    Args:
+        rows: Those found now.
+        before: How many there were when all rows were looked at last, if not all are now.
+    """
+    if not rows and before:
+        text = (
+            f"{before} credentials had a password that the application publishes as its default when all rows were "
+            "looked at last; the rows that changed since have none. The job `preflight` names them."
+        )
+        return Verdict(False, text, {"published_defaults": before}, fatal=False)
     if not rows:
         return Verdict(True, "No password is one of the application's published defaults.", {"published_defaults": 0})
     ids = ", ".join(str(row["credential"]) for row in rows[:LISTED])

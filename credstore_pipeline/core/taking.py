@@ -1,8 +1,7 @@
 """Takes the run's snapshot, or finds that the last load's still is the source."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,80 +12,30 @@ from credstore_pipeline.core.cutover.record import refuse_after_cutover
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven, SourceBusy
-from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.load.ledger import Books, SnapshotRef, open_books
-from credstore_pipeline.core.source.inspect import SourceShape
+from credstore_pipeline.core.load.ledger import Books, LastLoad, open_books
+from credstore_pipeline.core.source.edits import Edits, edited_rows
 from credstore_pipeline.core.source.retention import discard, prune
-from credstore_pipeline.core.source.snapshot import Snapshot, prove_snapshot, snapshot_path, take_snapshot
-from credstore_pipeline.core.sync.unchanged import LARGE_ROWS, nothing_to_do, settings_digest
+from credstore_pipeline.core.source.snapshot import (
+    Snapshot,
+    known_snapshot,
+    snapshot_path,
+    take_snapshot,
+)
+from credstore_pipeline.core.sync.unchanged import LARGE_ROWS, edits_suffice, nothing_to_do, settings_digest
+from credstore_pipeline.core.taken import Taken
 from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
+from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline.core.target.retry import retrying
+from credstore_pipeline.core.target.sync import newest_version, sync_version, upgrade_sync_schema
 
 BUSY_ATTEMPTS = 3
 """How often a source that a writer holds is tried, each time with a wait of its own."""
 
 
-NOTHING_TO_DO = "nothing_to_do"
-"""Note on the snapshot: later steps have nothing to read, the load records that alone."""
-
-
-@dataclass(frozen=True)
-class Taken:
-    """The snapshot that this run works on.
-
-    Attributes:
-        snapshot: The proven copy.
-        began_at: When reading the source began, by the target's clock.
-        ended_at: When it was done.
-        reused: Whether it is the last load's, since nothing changed.
-        numbers: Figures to compare over time.
-        nothing_to_do: Whether the store is large and the last load proven, so that this pass may end here.
-    """
-
-    snapshot: Snapshot
-    began_at: datetime
-    ended_at: datetime
-    reused: bool
-    numbers: dict[str, int | float]
-    nothing_to_do: bool = False
-
-    @property
-    def name(self) -> str:
-        """The snapshot's name in the backup folder."""
-        return self.snapshot.name
-
-    @property
-    def flavour(self) -> str:
-        """Which of the application's versions made the store."""
-        return self.snapshot.shape.flavour
-
-    @property
-    def digest(self) -> str:
-        """Keyed digest of content."""
-        return self.snapshot.manifest.digest.value
-
-    @property
-    def other_tables(self) -> tuple[str, ...]:
-        """Tables of the file that are not part of the store."""
-        return self.snapshot.shape.other_tables
-
-    @property
-    def notes(self) -> dict[str, str]:
-        """What later steps need, as a frame's notes."""
-        return {
-            "name": self.name,
-            "began_at": self.began_at.isoformat(),
-            "ended_at": self.ended_at.isoformat(),
-            "digest": self.digest,
-            "flavour": self.flavour,
-            "shape": json.dumps(self.snapshot.shape.as_json()),
-            "counts": json.dumps(self.snapshot.manifest.counts),
-            NOTHING_TO_DO: str(self.nothing_to_do).lower(),
-        }
-
-
-def take(deployment: Deployment, ring: KeyRing, run_id: str, *, large_rows: int = LARGE_ROWS) -> Taken:
+def take(
+    deployment: Deployment, ring: KeyRing, run_id: str, *, large_rows: int = LARGE_ROWS, whole: bool = False
+) -> Taken:
     """Copy the source and prove the copy; keep none if the last load's snapshot has the same content.
 
     Args:
@@ -94,6 +43,7 @@ def take(deployment: Deployment, ring: KeyRing, run_id: str, *, large_rows: int 
         ring: Its target key keys the digest.
         run_id: This run.
         large_rows: From so many rows on the pass may end here if there is nothing to do.
+        whole: Whether later steps look at all rows, whatever changed.
 
     Raises:
         CutOver: If the store was cut over.
@@ -109,6 +59,10 @@ def take(deployment: Deployment, ring: KeyRing, run_id: str, *, large_rows: int 
         return retrying(lambda: _ask(engine, target_now))
 
     def look(connection: Connection) -> Books:
+        if sync_version(connection) not in (None, newest_version()):
+            # What an older pipeline left has to be read before it is loaded into.
+            take_lock(connection, deployment.target.schema, deployment.policies.lock_wait_s)
+            upgrade_sync_schema(connection)
         # The load refuses for itself; asked here, nothing is copied in vain.
         refuse_after_cutover(connection)
         return open_books(connection, ring)
@@ -142,11 +96,19 @@ def take(deployment: Deployment, ring: KeyRing, run_id: str, *, large_rows: int 
         discard(backup_dir, fresh.name)
     pruned = prune(backup_dir, deployment.policies.backup_keep, {*books.protected, (earlier or fresh).name})
     numbers["snapshots_pruned"] = len(pruned)
-    idle = False
+    found = Taken(earlier or fresh, manifest.began_at, manifest.ended_at, earlier is not None, numbers)
+    if books.last is None or whole:
+        return found
+    settings = settings_digest(deployment, ring)
     if earlier and numbers["rows"] >= large_rows:
-        settings = settings_digest(deployment, ring)
-        idle = retrying(lambda: _ask(engine, lambda found: nothing_to_do(found, manifest.digest.value, settings)))
-    return Taken(earlier or fresh, manifest.began_at, manifest.ended_at, earlier is not None, numbers, idle)
+        idle = retrying(lambda: _ask(engine, lambda asked: nothing_to_do(asked, manifest.digest.value, settings)))
+        return replace(found, nothing_to_do=idle, published_before=books.last.published if idle else 0)
+    if not earlier and numbers["rows"] >= deployment.policies.whole_pass_below:
+        base = retrying(lambda: _ask(engine, lambda asked: edits_suffice(asked, settings)))
+        edits = _edits_since(deployment, key, base, fresh) if base else None
+        if base and edits:
+            return replace(found, edits=edits, edits_of=base.run_id, published_before=base.published)
+    return found
 
 
 Answer = TypeVar("Answer")
@@ -157,39 +119,20 @@ def _ask(engine: Engine, question: Callable[[Connection], Answer]) -> Answer:
         return question(connection)
 
 
-def snapshot_ref(frame: Frame) -> SnapshotRef:
-    """The snapshot that a frame's notes describe."""
-    notes = frame.notes
-    return SnapshotRef(
-        name=notes["name"],
-        began_at=datetime.fromisoformat(notes["began_at"]),
-        ended_at=datetime.fromisoformat(notes["ended_at"]),
-        digest=notes["digest"],
-        flavour=notes["flavour"],
-    )
-
-
-def is_idle(frame: Frame) -> bool:
-    """Whether the pass has nothing to do after its snapshot."""
-    return frame.notes.get(NOTHING_TO_DO) == "true"
-
-
-def snapshot_counts(frame: Frame) -> dict[str, int]:
-    """Rows of the snapshot by table, 0 for a table that it has not."""
-    found = json.loads(frame.notes["counts"])
-    return {table: found.get(table, 0) for table in TABLES}
-
-
-def snapshot_shape(frame: Frame) -> SourceShape:
-    """The tables of the snapshot that a frame's notes describe."""
-    return SourceShape.from_json(json.loads(frame.notes["shape"]))
+def _edits_since(deployment: Deployment, key: bytes, base: LastLoad, fresh: Snapshot) -> Edits | None:
+    """Which rows were edited since; None if anything else happened as well, or the base's snapshot is gone."""
+    try:
+        before = known_snapshot(snapshot_path(deployment.places.backup_dir, base.snapshot_name), key)
+    except (CouldNotCheck, SnapshotNotProven):
+        return None
+    return edited_rows(before.path, fresh.path, fresh.shape) if before.shape == fresh.shape else None
 
 
 def _same_as_last(deployment: Deployment, key: bytes, books: Books, fresh: Snapshot) -> Snapshot | None:
     if books.last is None or books.last.source_digest != fresh.manifest.digest.value:
         return None
     try:
-        return prove_snapshot(snapshot_path(deployment.places.backup_dir, books.last.snapshot_name), key)
+        return known_snapshot(snapshot_path(deployment.places.backup_dir, books.last.snapshot_name), key)
     except (CouldNotCheck, SnapshotNotProven):
         # It was removed or altered: the fresh one, of the same content, takes its place.
         return None

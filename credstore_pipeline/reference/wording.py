@@ -58,6 +58,7 @@ SETTINGS = {
     "CREDSTORE_CONFLICTS": Words("`manual`, `source` or `target`", "source"),
     "CREDSTORE_SECRET_CONFLICTS": Words("`manual`, `source` or `target`", "target"),
     "CREDSTORE_MAX_DELETE_FRACTION": Words("a number from 0 to 1", "0.25"),
+    "CREDSTORE_WHOLE_PASS_BELOW": Words("a whole number, 0 or more", "1000000000"),
     "CREDSTORE_BACKUP_DIR": Words(
         "a folder that is or can be made, outside DAGSTER_HOME",
         "/srv/credstore/snapshots",

@@ -13,24 +13,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
 from credstore_pipeline.core.deployment import Deployment, KeyMaterial, Places, Policies, Source, Target
 from credstore_pipeline.core.frames import TABLES, Frame
-from credstore_pipeline.core.judging import judge
 from credstore_pipeline.core.keys.ring import KeyRing, build_ring
 from credstore_pipeline.core.load.transaction import Cargo, Loaded, load
-from credstore_pipeline.core.passing import cargo_of
-from credstore_pipeline.core.preflight import look_at_target
+from credstore_pipeline.core.passing import cargo_of, validated_rows
 from credstore_pipeline.core.proofs.outcome import verify
 from credstore_pipeline.core.proofs.prove import prove
-from credstore_pipeline.core.source.extract import extract
-from credstore_pipeline.core.source.snapshot import snapshot_path
-from credstore_pipeline.core.taking import snapshot_ref, snapshot_shape, take
+from credstore_pipeline.core.sync.unchanged import carried, mark_proven
+from credstore_pipeline.core.taking import take
 from credstore_pipeline.core.validation.gates import Verdict
-from credstore_pipeline.core.validation.validate import Validated, validate
+from credstore_pipeline.core.validation.validate import Validated
 from credstore_pipeline.demo.stores import load_store
 from credstore_pipeline_tests.lab import Lab, make_lab
 
@@ -58,16 +54,11 @@ class Flow:
 
     def snapshot(self) -> Frame:
         """Take the snapshot."""
-        return Frame({"rows": pa.table({})}, take(self.deployment, self.ring, self.run_id).notes)
+        return take(self.deployment, self.ring, self.run_id).frame
 
     def validated(self, snapshot: Frame) -> Validated:
         """Extract, judge and validate what the snapshot holds."""
-        path = snapshot_path(self.deployment.places.backup_dir, snapshot_ref(snapshot).name)
-        extracted = {table: extract(path, table, snapshot_shape(snapshot)) for table in TABLES}
-        rows = {table: frame.rows for table, frame in extracted.items()}
-        look = look_at_target(self.deployment, self.ring, self.run_id, rows)
-        judged = judge(extracted["credentials"], self.ring, look.wrapped_data_key, self.deployment.policies)
-        return validate(self.deployment, self.ring, self.run_id, snapshot, extracted, judged)
+        return validated_rows(self.deployment, self.ring, self.run_id, snapshot)
 
     def cargo(self, snapshot: Frame | None = None) -> Cargo:
         """Everything up to the load, on a snapshot taken before or on a new one."""
@@ -79,7 +70,19 @@ class Flow:
 
     def load(self, cargo: Cargo | None = None) -> Loaded:
         """Load a cargo, or everything anew."""
-        return load(self.deployment, self.ring, self.run_id, cargo or self.cargo(), log=self.log.append)
+        loaded = load(self.deployment, self.ring, self.run_id, cargo or self.cargo(), log=self.log.append)
+        if self.deployment.policies.whole_pass_below == 0:
+            self.finish()
+        return loaded
+
+    def finish(self) -> dict[str, Verdict]:
+        """Prove as the job does, all rows or those that were edited, and record that every proof held."""
+        left_out = carried(self.deployment, self.run_id)
+        since = left_out if left_out and left_out.since else None
+        found = prove(self.deployment, self.ring, self.run_id, since=since) if since else self.verify()
+        if not any(verdict.fatal and not verdict.passed for verdict in found.values()):
+            mark_proven(self.deployment, self.run_id)
+        return found
 
     def prove(self) -> dict[str, Verdict]:
         """The final proofs."""

@@ -20,6 +20,8 @@ class Cargo:
         wrapped_data_key: The data key that their fingerprints were made under, wrapped.
         data_key: The same, unwrapped.
         replayed: Quarantine rows that this load takes up alone; None for all.
+        edits_of: The load since which these rows alone were edited; None if they are all rows.
+        published: Passwords among them, or known from when all rows were looked at, that are published defaults.
     """
 
     rows: dict[str, pa.Table]
@@ -30,6 +32,8 @@ class Cargo:
     wrapped_data_key: bytes
     data_key: bytes
     replayed: pa.Table | None = None
+    edits_of: str | None = None
+    published: int = 0
 
     def __repr__(self) -> str:
         """Show the snapshot's name alone."""

@@ -29,6 +29,7 @@ class LastLoad:
         source_digest: Keyed digest of the source's content.
         flavour: Of its source.
         finished_at: When it was about to commit, by the target's clock.
+        published: Passwords that were published defaults when all rows were looked at last.
     """
 
     run_id: str
@@ -37,6 +38,7 @@ class LastLoad:
     source_digest: str
     flavour: str | None = None
     finished_at: datetime | None = None
+    published: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class SnapshotRef:
 def last_load(connection: Connection) -> LastLoad | None:
     """The load committed last, or None before the first."""
     row = connection.exec_driver_sql(
-        "SELECT run_id, snapshot_name, snapshot_ended_at, source_digest, flavour, finished_at "
-        "FROM credstore_sync.runs "
+        "SELECT run_id, snapshot_name, snapshot_ended_at, source_digest, flavour, finished_at, "
+        "coalesce((counts -> 'ledger' ->> 'published_defaults')::int, 0) FROM credstore_sync.runs "
         "WHERE kind IN ('initial', 'resync') ORDER BY finished_at DESC LIMIT 1"
     ).one_or_none()
     return LastLoad(*row) if row else None
@@ -204,12 +206,24 @@ def put_run(
     started_at: datetime,
     counts: Counts,
     settings: str | None = None,
+    edits_of: str | None = None,
 ) -> None:
-    """Record the run; its row is the proof that its transaction committed."""
+    """Record the run; its row is the proof that its transaction committed.
+
+    Args:
+        connection: The load's transaction.
+        run_id: This run.
+        kind: `initial` or `resync`.
+        snapshot: What was loaded.
+        started_at: When the transaction began its work.
+        counts: What it did.
+        settings: `settings_digest`.
+        edits_of: The load whose snapshot was compared with, if edited rows alone were loaded.
+    """
     connection.exec_driver_sql(
         "INSERT INTO credstore_sync.runs (run_id, kind, pipeline_version, started_at, snapshot_began_at, "
-        "snapshot_ended_at, finished_at, snapshot_name, source_digest, flavour, counts, settings_digest) "
-        "VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s::jsonb, %s)",
+        "snapshot_ended_at, finished_at, snapshot_name, source_digest, flavour, counts, settings_digest, edits_of) "
+        "VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s::jsonb, %s, %s)",
         (
             run_id,
             kind,
@@ -222,6 +236,7 @@ def put_run(
             snapshot.flavour,
             json.dumps(counts),
             settings,
+            edits_of,
         ),
     )
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from credstore_pipeline.core.cutover.record import refuse_after_cutover
 from credstore_pipeline.core.deployment import Deployment
+from credstore_pipeline.core.errors import Superseded
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load import ledger
 from credstore_pipeline.core.load.cargo import Cargo
@@ -14,7 +15,7 @@ from credstore_pipeline.core.load.ledger import Counts
 from credstore_pipeline.core.load.meaning import Meaning
 from credstore_pipeline.core.load.reseal import reseal
 from credstore_pipeline.core.load.writing import Way, write_and_prove
-from credstore_pipeline.core.sync.unchanged import settings_digest
+from credstore_pipeline.core.sync.unchanged import edits_suffice, settings_digest
 from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
 from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline.core.target.retry import retrying
@@ -71,7 +72,7 @@ def load(
     Raises:
         GuardRefused: If the source looks like another one, an older one or a damaged one.
         LoadLocked: If another run holds the lock too long.
-        Superseded: If a newer snapshot was loaded meanwhile.
+        Superseded: If a newer snapshot was loaded meanwhile, or edits are no longer those of the last load.
         ProofFailed: If what was read back is not what was meant; everything is rolled back.
         TargetError: For whatever else the target refuses.
     """
@@ -115,6 +116,9 @@ def _once(
         started_at = target_now(connection)
         upgrade_sync_schema(connection)
         last = ledger.last_load(connection) if partial else ledger.refuse_superseded(connection, cargo.snapshot)
+        settings = settings_digest(deployment, ring)
+        if cargo.edits_of:
+            _require_base(connection, cargo, settings)
         by_primary = ledger.settle_data_key(connection, cargo.wrapped_data_key, cargo.data_key, ring, run_id)
         kind = "replay" if partial else "resync" if last else "initial"
         counts, proven = write_and_prove(
@@ -133,6 +137,8 @@ def _once(
             )
         quarantined = ledger.put_quarantine(connection, cargo.quarantine, run_id, among=cargo.replayed)
         counts["ledger"] = {**counts.get("ledger", {}), **quarantined}
+        if not partial:
+            counts["ledger"]["published_defaults"] = cargo.published
         ledger.put_tag_map(connection, cargo.tag_map, cargo.rows["tags"]["id"], run_id)
         ledger.put_repairs(connection, cargo.repairs, run_id)
         ledger.put_run(
@@ -142,9 +148,21 @@ def _once(
             snapshot=cargo.snapshot,
             started_at=started_at,
             counts=counts,
-            settings=settings_digest(deployment, ring),
+            settings=settings,
+            edits_of=cargo.edits_of,
         )
     return Loaded(kind, counts, proven)
+
+
+def _require_base(connection: Connection, cargo: Cargo, settings: str) -> None:
+    """Edits are edits of one load: asked again under the lock, they must still follow that one."""
+    base = edits_suffice(connection, settings)
+    if base is None or base.run_id != cargo.edits_of:
+        raise Superseded(
+            f"snapshot {cargo.snapshot.name}",
+            f"something happened since run {cargo.edits_of}, of whose load these rows are the edits",
+            todo="Launch the job again: it looks at all rows.",
+        )
 
 
 def _needs_wide(deployment: Deployment, cargo: Cargo) -> bool:

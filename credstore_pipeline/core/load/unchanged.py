@@ -43,7 +43,8 @@ def load_unchanged(
                 raise Superseded(
                     f"snapshot {snapshot.name}", "another run did something meanwhile", todo="Launch the job again."
                 )
-            counts = {table: dict.fromkeys(WHAT, 0) for table in TABLES} | {"ledger": {"unchanged": 1}}
+            known = {"unchanged": 1, "published_defaults": last.published}
+            counts = {table: dict.fromkeys(WHAT, 0) for table in TABLES} | {"ledger": known}
             ledger.put_run(
                 connection,
                 run_id=run_id,

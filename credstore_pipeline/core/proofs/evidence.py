@@ -100,6 +100,8 @@ def gather(
     ring: KeyRing,
     meaning: Meaning,
     progress: Callable[[int], Progress] | None = None,
+    *,
+    some: bool = False,
 ) -> Evidence:
     """Read both sides once; every password is opened once on each side, while the next thing is read.
 
@@ -110,24 +112,25 @@ def gather(
         ring: Opens both sides.
         meaning: Fingerprints under the data key.
         progress: Given the rows to open, returns what is called with those opened so far, both sides together.
+        some: Whether the source's rows are not all of them: of the target those with their ids are read.
     """
+    if some:
+        known = source()
+        for table, ids in _source_ids({name: frame.rows for name, frame in known.items()}).items():
+            put_ids(connection, f"among_{table}", ids.drop_null())
     with SecretPool(ring, meaning.secret_key) as pool:
-        stored = _target(connection, schema, "credentials")
+        stored = _target(connection, schema, "credentials", some)
         target = {"credentials": stored}
         target_opening = pool.begin(stored["id"], stored["password"], only_primary=True)
-        target |= {table: _target(connection, schema, table) for table in TABLES if table not in target}
-        base = {table: _base(connection, table) for table in TABLES}
-        rows = {table: frame.rows for table, frame in source().items()}
+        target |= {table: _target(connection, schema, table, some) for table in TABLES if table not in target}
+        base = {table: _base(connection, table, some) for table in TABLES}
+        rows = {table: frame.rows for table, frame in (known if some else source()).items()}
         first = stored.num_rows
         told = progress(first + rows["credentials"].num_rows) if progress else None
         target_secrets = _target_secrets(stored, target_opening(told), pool)
         source_opening = _begin_source(rows["credentials"], pool)
-        source_ids = {
-            "tags": _ids(rows["tags"]),
-            "credentials": _ids(rows["credentials"]),
-            "credential_tags": association_ids(rows["credential_tags"]),
-        }
-        not_ours = {table: _not_ours(connection, schema, table, target[table].num_rows) for table in TABLES}
+        source_ids = _source_ids(rows)
+        not_ours = {table: _not_ours(connection, schema, table) for table in TABLES}
         source_secrets = source_opening(None if told is None else lambda done: told(first + done))
     return Evidence(
         connection=connection,
@@ -178,24 +181,37 @@ def changed_since(
     return {row_id for row_id, explained in zip(stored["id"].to_pylist(), moved, strict=True) if explained}
 
 
-def _target(connection: Connection, schema: str, table: str) -> pa.Table:
+def _source_ids(rows: dict[str, pa.Table]) -> dict[str, pa.Array]:
+    return {
+        "tags": _ids(rows["tags"]),
+        "credentials": _ids(rows["credentials"]),
+        "credential_tags": association_ids(rows["credential_tags"]),
+    }
+
+
+def _target(connection: Connection, schema: str, table: str, some: bool) -> pa.Table:
     fields = _TARGET[table]
     complete = " AND ".join(f"t.{column} IS NOT NULL" for column in NEEDED[table]) or "true"
     return copy_out(
         connection,
         f"SELECT {', '.join(f't.{name}' for name in fields.names)}, {complete} FROM {qualified(schema, table)} t "
-        f"JOIN credstore_sync.row_state s ON s.source_table = '{table}' AND s.row_id = t.id AND s.tombstone_at IS NULL",
+        f"JOIN credstore_sync.row_state s ON s.source_table = '{table}' AND s.row_id = t.id AND s.tombstone_at IS NULL"
+        f"{_among(table, some)}",
         fields.append(pa.field("complete", pa.bool_())),
     )
 
 
-def _base(connection: Connection, table: str) -> pa.Table:
+def _base(connection: Connection, table: str, some: bool) -> pa.Table:
     return copy_out(
         connection,
-        "SELECT row_id, adopted, tombstone_at IS NOT NULL "
-        f"FROM credstore_sync.row_state WHERE source_table = '{table}'",
+        "SELECT s.row_id, s.adopted, s.tombstone_at IS NOT NULL "
+        f"FROM credstore_sync.row_state s{_among(table, some)} WHERE s.source_table = '{table}'",
         BASE,
     )
+
+
+def _among(table: str, some: bool) -> str:
+    return f" JOIN pg_temp.among_{table} a ON a.id = s.row_id" if some else ""
 
 
 def _begin_source(rows: pa.Table, pool: SecretPool) -> Callable[[Progress | None], pa.Array]:
@@ -239,6 +255,10 @@ def _ids(rows: pa.Table) -> pa.Array:
     return cells_as_text(rows["id"].combine_chunks())[0]
 
 
-def _not_ours(connection: Connection, schema: str, table: str, ours: int) -> int:
-    total = connection.exec_driver_sql(f"SELECT count(*) FROM {qualified(schema, table)}").scalar_one()
-    return int(total) - ours
+def _not_ours(connection: Connection, schema: str, table: str) -> int:
+    return int(
+        connection.exec_driver_sql(
+            f"SELECT count(*) FROM {qualified(schema, table)} t WHERE NOT EXISTS (SELECT FROM credstore_sync.row_state "
+            f"s WHERE s.source_table = '{table}' AND s.row_id = t.id AND s.tombstone_at IS NULL)"
+        ).scalar_one()
+    )

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey, unwrap_data_key
 from credstore_pipeline.core.deployment import Deployment
-from credstore_pipeline.core.errors import CouldNotCheck
+from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import open_books
@@ -23,9 +24,11 @@ from credstore_pipeline.core.proofs.secrets import (
     rows_not_ours,
     secrets_match_source,
 )
+from credstore_pipeline.core.source.edits import Edits, edited_rows
 from credstore_pipeline.core.source.extract import extract
 from credstore_pipeline.core.source.inspect import SourceShape
-from credstore_pipeline.core.source.snapshot import prove_snapshot, snapshot_path
+from credstore_pipeline.core.source.snapshot import Snapshot, known_snapshot, prove_snapshot, snapshot_path
+from credstore_pipeline.core.sync.unchanged import Carried
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.failures import boundary
 from credstore_pipeline.core.target.retry import retrying
@@ -91,6 +94,8 @@ def prove(
     ring: KeyRing,
     run_id: str,
     progress: Callable[[int], Callable[[int], None]] | None = None,
+    *,
+    since: Carried | None = None,
 ) -> dict[str, Verdict]:
     """Read the snapshot last loaded and the target once, from fresh connections, and judge every claim.
 
@@ -99,6 +104,8 @@ def prove(
         ring: Opens both sides.
         run_id: This run.
         progress: Given the rows to open, returns what is called with the rows opened so far.
+        since: The load that was proven; if its snapshot is still there, and rows were edited since and nothing else
+            happened, the claims are judged of those rows alone.
 
     Raises:
         CouldNotCheck: If there was no load, or its snapshot is missing.
@@ -106,7 +113,7 @@ def prove(
     """
     # One state of the database for all claims, however the application goes on writing.
     engine = make_engine(deployment.target, run_id).execution_options(isolation_level="REPEATABLE READ")
-    return retrying(lambda: _prove(engine, deployment, ring, progress))
+    return retrying(lambda: _prove(engine, deployment, ring, progress, since))
 
 
 def _prove(
@@ -114,6 +121,7 @@ def _prove(
     deployment: Deployment,
     ring: KeyRing,
     progress: Callable[[int], Callable[[int], None]] | None,
+    since: Carried | None,
 ) -> dict[str, Verdict]:
     with transaction(engine, "proofs", deployment.target.schema) as connection:
         # Where a right is missing, the schema is named: our tables are another owner's.
@@ -122,17 +130,22 @@ def _prove(
         if books.last is None or books.wrapped_data_key is None:
             raise CouldNotCheck("proofs", "nothing was loaded yet", todo="Launch the job `migrate` first.")
         path = snapshot_path(deployment.places.backup_dir, books.last.snapshot_name)
+        key = target_subkey(ring, TargetPurpose.SOURCE_DIGEST)
+        edited = _edited(connection, deployment, key, path, since) if since else None
+        edits = edited[1] if edited else None
         meaning = Meaning(unwrap_data_key(books.wrapped_data_key, ring).data_key, ring)
         with ThreadPoolExecutor(1) as beside:
             # A process of its own reads the snapshot anew; meanwhile the target is read.
-            proving = beside.submit(prove_snapshot, path, target_subkey(ring, TargetPurpose.SOURCE_DIGEST))
+            proving = beside.submit(lambda: edited[0] if edited else prove_snapshot(path, key))
 
             def source() -> dict[str, Frame]:
                 shape = _narrowed(proving.result().shape)
-                return {table: extract(path, table, shape) for table in TABLES}
+                return {table: extract(path, table, shape, edits.get(table) if edits else None) for table in TABLES}
 
-            evidence = gather(connection, deployment.target.schema, source, ring, meaning, progress)
-        return {
+            evidence = gather(
+                connection, deployment.target.schema, source, ring, meaning, progress, some=edits is not None
+            )
+        verdicts = {
             "row_counts_match": row_counts_match(evidence),
             "secrets_match_source": secrets_match_source(evidence),
             "no_plaintext_at_rest": no_plaintext_at_rest(evidence),
@@ -142,6 +155,31 @@ def _prove(
             "rows_not_ours": rows_not_ours(evidence),
             "no_conflicts_wait": no_conflicts_wait(evidence),
         }
+    if since is None or edits is None:
+        return verdicts
+    rows = sum(map(len, edits.values()))
+    told = (
+        f" (Of the {rows} rows edited since {since.proven_at:%Y-%m-%d %H:%M} UTC; the proofs of then hold for others.)"
+    )
+    return {name: replace(verdict, text=verdict.text + told) for name, verdict in verdicts.items()}
+
+
+def _edited(
+    connection: Connection, deployment: Deployment, key: bytes, path: Path, since: Carried
+) -> tuple[Snapshot, Edits] | None:
+    """The snapshot and what was edited in it, compared anew; None if that cannot be: all rows are proven then."""
+    name = connection.exec_driver_sql(
+        "SELECT snapshot_name FROM credstore_sync.runs WHERE run_id = %s", (since.since,)
+    ).scalar_one_or_none()
+    if name is None:
+        return None
+    try:
+        before = known_snapshot(snapshot_path(deployment.places.backup_dir, name), key)
+        now = known_snapshot(path, key)
+    except (CouldNotCheck, SnapshotNotProven):
+        return None
+    edits = edited_rows(before.path, now.path, now.shape) if before.shape == now.shape else None
+    return None if edits is None else (now, edits)
 
 
 def _narrowed(shape: SourceShape) -> SourceShape:

@@ -146,6 +146,27 @@ def prove_snapshot(path: Path, key: bytes, *, own_process_bytes: int = OWN_PROCE
         CouldNotCheck: If the file or its manifest is missing or unreadable, or others may read it.
         SnapshotNotProven: If it is not what was taken.
     """
+    known = known_snapshot(path, key)
+    with reading_back(path, known.shape, key, own_process_bytes=own_process_bytes) as found:
+        back = found()
+    if back.digest != known.manifest.digest:
+        where = f"snapshot {known.name}"
+        raise SnapshotNotProven(where, "its content is not what was taken.", todo="Take a new snapshot.")
+    _require_sound(back, "It was so when it was taken")
+    return known
+
+
+def known_snapshot(path: Path, key: bytes) -> Snapshot:
+    """Find a snapshot of earlier by its bytes, which are those that were proven when it was taken.
+
+    Args:
+        path: Its file (`snapshot_path`).
+        key: The one that it was taken with.
+
+    Raises:
+        CouldNotCheck: If the file or its manifest is missing or unreadable, or others may read it.
+        SnapshotNotProven: If it was altered.
+    """
     lease = lease_on(path.parent)
     manifest = read_manifest(path.parent, key)
     where = f"snapshot {manifest.name}"
@@ -158,11 +179,6 @@ def prove_snapshot(path: Path, key: bytes, *, own_process_bytes: int = OWN_PROCE
         raise CouldNotCheck(where, "others may read or change it.", todo="chmod 600 the file and 700 its folder.")
     if sha256 != manifest.sha256:
         raise SnapshotNotProven(where, "its bytes were altered (SHA-256).", todo="Take a new snapshot.")
-    with reading_back(path, manifest.shape, key, own_process_bytes=own_process_bytes) as found:
-        back = found()
-    if back.digest != manifest.digest:
-        raise SnapshotNotProven(where, "its content is not what was taken.", todo="Take a new snapshot.")
-    _require_sound(back, "It was so when it was taken")
     return Snapshot(path, manifest, lease)
 
 

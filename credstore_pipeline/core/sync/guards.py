@@ -43,7 +43,7 @@ def look(
     Args:
         connection: The load's transaction; `pg_temp.incoming_<table>` stand.
         policies: How large a part of a table may be deleted.
-        departed: Rows of the base that the source has no more, by table.
+        departed: Rows of the base that the source has no more, by table; nothing if it is known to have them all.
         source_rows: Rows that the source has, by table.
         flavours: Of the last load, None before the first; and of this one.
     """
@@ -57,7 +57,7 @@ def look(
         findings.append(
             Finding("older_file", older, f"`updated_at` of {older} rows went back: the file is older ({shown})")
         )
-    return findings + _missing(policies, departed, source_rows)
+    return findings + (_missing(policies, departed, source_rows) if departed else [])
 
 
 def refuse(findings: list[Finding], confirmed: Mapping[str, int]) -> list[str]:

@@ -42,6 +42,7 @@ runs = sa.Table(
     sa.Column("counts", JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
     sa.Column("settings_digest", sa.Text),
     _time("proven_at"),
+    sa.Column("edits_of", sa.Text),
     sa.PrimaryKeyConstraint("run_id", name="runs_pkey"),
     comment="One row for each run whose transaction was committed.",
 )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from credstore_pipeline.core.cells import cells_as_text
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.frames import TABLES, Frame
-from credstore_pipeline.core.judging import DATA_KEY_NOTE, data_key_of
+from credstore_pipeline.core.judging import DATA_KEY_NOTE, PUBLISHED_NOTE, data_key_of
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.foreign import find_foreign
 from credstore_pipeline.core.load.meaning import Meaning
@@ -122,7 +122,7 @@ def validate(
     frames = {table: verdict.frame for table, verdict in verdicts.items()}
     refused = [sealer.seal(verdicts[table].quarantine, extracted[table].rows) for table in TABLES]
     quarantine = pa.concat_tables(refused)
-    frames["credentials"].notes[DATA_KEY_NOTE] = judged.notes[DATA_KEY_NOTE]
+    frames["credentials"].notes.update({note: judged.notes[note] for note in (DATA_KEY_NOTE, PUBLISHED_NOTE)})
     accounted = account(
         {table: frame.rows for table, frame in extracted.items()},
         {table: frame.rows for table, frame in frames.items()},
