@@ -73,7 +73,7 @@ soak: $(READY) ## the state machine of the window, EXAMPLES=1000 times 50 steps,
 	CREDSTORE_SOAK_EXAMPLES=$(EXAMPLES) CREDSTORE_WRITERS_S=$(WRITERS_S) $(BIN)/python -m pytest -m ci -s \
 	  -n 2 --dist worksteal credstore_pipeline_tests/sync
 
-bench: $(READY) ## measure against pgloader, an ORM script and SQLite; CREDENTIALS=1000000 for the large store
+bench: $(READY) ## measure against pgloader, an ORM script and SQLite; CREDENTIALS=333333 for a million rows
 	@$(BIN)/python -m credstore_pipeline.bench --credentials $(CREDENTIALS)
 	@$(BIN)/python -m credstore_pipeline.bench.access
 

@@ -1,19 +1,23 @@
 """Where the documentation speaks of a check: `docs/checks.md`, one section each."""
 
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
 import dagster as dg
 
-PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
+PAGES = (
+    Path(__file__).parents[2] / "docs" / "checks.md",
+    Path(sys.prefix) / "share" / "doc" / "credstore-pipeline" / "checks.md",
+)
+"""In a checkout; and where the package was installed."""
 
 
 def docs_of(check: str) -> dict[str, dg.MetadataValue]:
     """What the documentation says of a check, to be read where its result is shown.
 
-    No address: a browser opens none of this machine's files from a page of the UI. Where only the package is there,
-    the section is named.
+    No address: a browser opens none of this machine's files from a page of the UI.
     """
     section = _sections().get(check)
     if section:
@@ -24,7 +28,8 @@ def docs_of(check: str) -> dict[str, dg.MetadataValue]:
 @cache
 def _sections() -> dict[str, str]:
     """Check -> its section. Links between pages lead nowhere in the UI, so that their words alone are kept."""
-    if not PAGE.is_file():
+    page = next((page for page in PAGES if page.is_file()), None)
+    if page is None:
         return {}
-    found = re.findall(r"^### `([a-z_]+)`\n(.*?)(?=^##|\Z)", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^### `([a-z_]+)`\n(.*?)(?=^##|\Z)", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     return {name: re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text).strip() for name, text in found}

@@ -57,7 +57,7 @@ def test_the_page_keeps_one_section_a_size_and_says_what_was_reached(tmp_path: P
     assert "| pipeline / pgloader | 10.00 | <= 1.5 | no |" in large
     assert "| second run / pipeline (%) | 4 | <= 25 | yes |" in large
     assert "| 1 % changed / pipeline (%) | 10 | <= 35 | yes |" in large
-    assert "| 1 % changed / pipeline (%) | 100 | <= 35 | asked at 1,000,000 |" in small
+    assert "| 1 % changed / pipeline (%) | 100 | <= 35 | asked at 1,000,000 rows |" in small
     assert "| peak memory (MB) | 2,000 | <= 1,200 | no |" in large
     assert "ORM script / pipeline" not in large
     assert set(json.loads(page.with_suffix(".json").read_text())) == {"100000", "1000000"}

@@ -16,6 +16,7 @@ from credstore_pipeline_tests.conftest import THROWAWAY
 from credstore_pipeline_tests.containers.compose import compose, dockerfile
 from credstore_pipeline_tests.containers.images import Buildah
 from credstore_pipeline_tests.containers.system import free_port
+from credstore_pipeline_tests.lab import ROOT
 
 pytestmark = pytest.mark.ci
 
@@ -124,6 +125,16 @@ def test_the_code_server_of_the_image_answers_its_health_check(buildah, code, se
     finally:
         running.terminate()
         running.wait(30)
+
+
+def test_a_check_shows_its_docs_in_the_image(buildah, code, tmp_path):
+    shows = "from credstore_pipeline.assets.documented import docs_of; print(docs_of('no_orphans')['docs'].value)"
+    command = buildah.command(buildah.container(code), ["python", "-c", shows], volume=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    section = (ROOT / "docs" / "checks.md").read_text().partition("### `no_orphans`")[2].strip()
+    assert done.stdout.startswith(section.splitlines()[0][:40])
+    assert done.stdout.strip().endswith("From `docs/checks.md`.")
 
 
 @pytest.mark.parametrize("target", ["code", "control"])
