@@ -49,7 +49,9 @@ def extracted(context: dg.AssetExecutionContext, credstore: Credstore, snapshot:
                 f"and {read['credential_tags']} associations were read, and all tags."
             )
         flavour = snapshot_shape(snapshot).flavour
-        work.report.add(Part(work.name, "done", f"{text} Flavour: {flavour}.", dict(counts)))
+        left_out = sum(counts.values()) - sum(read.values())
+        numbers = {**counts, **({"rows_left_out": left_out} if left_out else {})}
+        work.report.add(Part(work.name, "done", f"{text} Flavour: {flavour}.", numbers))
     context.log.info("%s %s", text, counts)
     for table, frame in frames.items():
         yield dg.Output(

@@ -51,11 +51,23 @@ def _migrated(told: Told) -> Outcome:
         "postgres", (f"{table}_{what}" for table in ("tags", "credentials", "credential_tags") for what in _WRITTEN)
     )
     did = f"{written:,} rows were written" if written else "There was nothing to write"
+    if told.left_out:
+        return Outcome("good", "Migrated and proven", f"{did}. {_left_out(told)}")
     left = f"; {behind:,} rows stay behind, sealed, in quarantine" if behind else "; nothing stays behind"
     return Outcome(
         "note" if behind else "good",
         "Migrated and proven",
         f"{did}. Of {rows:,} credentials in SQLite, {there:,} are in PostgreSQL and proven{left}.",
+    )
+
+
+def _left_out(told: Told) -> str:
+    read = told.total("validated", (f"{table}_extracted" for table in ("credentials", "credential_tags")))
+    if not read:
+        return f"None of the {told.left_out:,} rows has changed since all were proven."
+    return (
+        f"{read:,} credentials and associations were edited since the last run, and are proven; the other "
+        f"{told.left_out:,} rows have not changed since all were proven."
     )
 
 

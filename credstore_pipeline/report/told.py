@@ -40,6 +40,11 @@ class Told:
         return list(part.tables.get(title, [])) if part else []
 
     @property
+    def left_out(self) -> int:
+        """Rows that this run did not look at, since earlier proofs of them stand."""
+        return self.total("extracted", ("rows_left_out",))
+
+    @property
     def stopped(self) -> Part | None:
         """The part of the stage that refused or failed, if one did."""
         return next((part for part in self.parts if part.outcome in ("refused", "failed")), None)

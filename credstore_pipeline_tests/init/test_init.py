@@ -164,6 +164,7 @@ def test_a_load_that_is_running_is_waited_for(init, database):
     assert code == 0
 
 
+@pytest.mark.ci
 def test_two_at_once_do_it_once(init, database):
     both = [init(CREDSTORE_POSTGRES_URL=url(database)) for _ in range(2)]
     ends = [one.end() for one in both]

@@ -84,6 +84,7 @@ def nothing_is_lost_or_garbled(at):
     assert links + held == len(at.store.expected["associations"])
 
 
+@pytest.mark.ci
 def test_what_the_stages_do_dagster_does_and_a_second_run_leaves_no_trace_but_its_own(lab):
     at = lab("mixed")
     run = at.run(CREDSTORE_MISSING_TAGS="placeholder", **ALLOW_ALL)

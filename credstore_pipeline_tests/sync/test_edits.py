@@ -1,5 +1,7 @@
 """A large store of which rows were edited: those alone are read, opened and proven, and it comes to a whole pass's."""
 
+from pathlib import Path
+
 import pytest
 
 from credstore_pipeline.core.errors import GuardRefused, ProofFailed, Superseded
@@ -9,6 +11,7 @@ from credstore_pipeline.core.source import edits
 from credstore_pipeline.core.taken import edits_of
 from credstore_pipeline_tests.core.target.ddl import W5FF43A7
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, already, born, content, flow, sealed
+from credstore_pipeline_tests.report.outline import said
 from credstore_pipeline_tests.sync.test_situations import first, in_source, legacy, row, waiting
 
 COPIED = "name, username, password, use_keys, success_count, failure_count, created_at, updated_at"
@@ -268,6 +271,9 @@ def test_the_job_tells_what_it_left_out(at):
     assert any("rows were edited and nothing else happened: 1 credentials" in line for line in run.log)
     assert "Of the 1 rows edited since" in str(run.events)
     assert set(run.checks.values()) == {True}
+    page = said(Path(run.metadata("report/migration")["page"]).read_text())
+    assert "1 credentials and associations were edited since the last run, and are proven; the other " in page
+    assert page.count("This speaks of the rows that changed since the last run.") == 2
     # `preflight` always looks at all rows.
     looked = at.run("preflight", **settings)
     assert looked.metadata("extracted/credentials")["rows_read"] == 12

@@ -1,12 +1,14 @@
 """The job `resync` through the real Dagster: guards confirmed in run config, and a large store that has not changed."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from credstore_pipeline.assets import snapshot
 from credstore_pipeline.core.taking import take
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, content, sealed
+from credstore_pipeline_tests.report.outline import said
 from credstore_pipeline_tests.sync.test_situations import first, in_source
 
 
@@ -44,6 +46,8 @@ def test_a_large_store_that_has_not_changed_is_neither_read_nor_proven_again_unt
     assert any("Nothing changed since the last load, so that no row was read." in line for line in run.log)
     assert set(run.checks.values()) == {True}
     assert "Not made anew" in str(run.events)
+    page = said(Path(run.metadata("report/migration")["page"]).read_text())
+    assert "There was nothing to write. None of the 40 rows has changed since all were proven." in page
     # A person's decision, another setting, a write: each is looked at.
     one = first(at)
     at.sql("UPDATE public.credentials SET password = %s WHERE id = %s", sealed("theirs"), one)

@@ -16,6 +16,7 @@ def machine(window):
     made.teardown()
 
 
+@pytest.mark.ci
 def test_the_window_ends_is_rolled_back_and_goes_on(machine):
     machine.target_adds(table="credentials", pick=0)
     machine.target_adds(table="credential_tags", pick=3)
@@ -29,6 +30,7 @@ def test_the_window_ends_is_rolled_back_and_goes_on(machine):
     machine.window_ends_and_is_rolled_back(table="tags", pick=1, which=1)
 
 
+@pytest.mark.ci
 def test_a_credential_that_comes_back_changed_brings_its_associations_although_they_have_tombstones(machine):
     machine.source_deletes(table="credentials", pick=0, whole=False)
     machine.pass_()
@@ -64,6 +66,7 @@ def test_a_lost_password_holds_its_row_and_no_other(machine):
     machine.pass_that(how="is not told of its commit")
 
 
+@pytest.mark.ci
 def test_a_tag_that_both_stores_deleted_differently_takes_nothing_with_it(machine):
     machine.source_deletes(table="tags", pick=0, whole=False)
     machine.pass_()
@@ -75,6 +78,7 @@ def test_a_tag_that_both_stores_deleted_differently_takes_nothing_with_it(machin
     machine.pass_()
 
 
+@pytest.mark.ci
 def test_a_tag_of_the_applications_own_is_known_to_the_file_that_it_was_rolled_back_into(machine):
     """Found writing its mapping at the next pass, although nothing had changed."""
     machine.target_adds(table="tags", pick=0)

@@ -36,6 +36,7 @@ def launch(at, job, op, instance=None, config=None, **settings):
     return result.success, shown, told, logged
 
 
+@pytest.mark.ci
 def test_cut_over_roll_back_and_cut_over_again(loaded):
     at = loaded()
     success, shown, told, _ = launch(at, "cutover", "cut_over", config={"confirm": str(at.store.path)})

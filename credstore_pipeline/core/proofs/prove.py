@@ -158,9 +158,7 @@ def _prove(
     if since is None or edits is None:
         return verdicts
     rows = sum(map(len, edits.values()))
-    told = (
-        f" (Of the {rows} rows edited since {since.proven_at:%Y-%m-%d %H:%M} UTC; the proofs of then hold for others.)"
-    )
+    told = f" (Of the {rows:,} rows edited since; the others were proven at {since.proven_at:%Y-%m-%d %H:%M} UTC.)"
     return {name: replace(verdict, text=verdict.text + told) for name, verdict in verdicts.items()}
 
 
