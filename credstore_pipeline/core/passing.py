@@ -82,7 +82,7 @@ def run_pass(
         ProofFailed: If a final proof is red; what was loaded stands.
         CredstoreError: Whatever a stage refuses.
     """
-    taken = take(deployment, ring, run_id)
+    taken = take(deployment, ring, run_id, whole=True)
     log("The last load's snapshot still is the source." if taken.reused else f"Snapshot {taken.name} was taken.")
     snapshot = taken.frame
     validated = validated_rows(deployment, ring, run_id, snapshot)

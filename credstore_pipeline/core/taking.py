@@ -12,9 +12,10 @@ from credstore_pipeline.core.cutover.record import refuse_after_cutover
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven, SourceBusy
+from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import Books, LastLoad, open_books
-from credstore_pipeline.core.source.edits import Edits, edited_rows
+from credstore_pipeline.core.source.edits import Edits, edited_rows, ids_of
 from credstore_pipeline.core.source.retention import discard, prune
 from credstore_pipeline.core.source.snapshot import (
     Snapshot,
@@ -22,11 +23,13 @@ from credstore_pipeline.core.source.snapshot import (
     snapshot_path,
     take_snapshot,
 )
+from credstore_pipeline.core.sync.returns import brings_others
 from credstore_pipeline.core.sync.unchanged import LARGE_ROWS, edits_suffice, nothing_to_do, settings_digest
 from credstore_pipeline.core.taken import Taken
 from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
 from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline.core.target.retry import retrying
+from credstore_pipeline.core.target.shape import read_shape
 from credstore_pipeline.core.target.sync import newest_version, sync_version, upgrade_sync_schema
 
 BUSY_ATTEMPTS = 3
@@ -106,7 +109,7 @@ def take(
     if not earlier and numbers["rows"] >= deployment.policies.whole_pass_below:
         base = retrying(lambda: _ask(engine, lambda asked: edits_suffice(asked, settings)))
         edits = _edits_since(deployment, key, base, fresh) if base else None
-        if base and edits:
+        if base and edits and not retrying(lambda: _ask(engine, lambda asked: _more(asked, deployment, fresh, edits))):
             return replace(found, edits=edits, edits_of=base.run_id, published_before=base.published)
     return found
 
@@ -126,6 +129,15 @@ def _edits_since(deployment: Deployment, key: bytes, base: LastLoad, fresh: Snap
     except (CouldNotCheck, SnapshotNotProven):
         return None
     return edited_rows(before.path, fresh.path, fresh.shape) if before.shape == fresh.shape else None
+
+
+def _more(connection: Connection, deployment: Deployment, fresh: Snapshot, edits: Edits) -> bool:
+    """Whether rows that were not edited have to be looked at too; of a table that is gone, the load tells."""
+    schema = deployment.target.schema
+    shape = read_shape(connection, schema)
+    if not all(shape.present(table) for table in TABLES):
+        return True
+    return brings_others(connection, schema, ids_of(fresh.path, edits["credentials"]))
 
 
 def _same_as_last(deployment: Deployment, key: bytes, books: Books, fresh: Snapshot) -> Snapshot | None:

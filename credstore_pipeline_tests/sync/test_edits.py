@@ -10,9 +10,12 @@ from credstore_pipeline.core.passing import extracted_rows
 from credstore_pipeline.core.source import edits
 from credstore_pipeline.core.taken import edits_of
 from credstore_pipeline_tests.core.target.ddl import W5FF43A7
-from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, already, born, content, flow, sealed
+from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, already, born, content, flow, sealed, source
 from credstore_pipeline_tests.report.outline import said
 from credstore_pipeline_tests.sync.test_situations import first, in_source, legacy, row, waiting
+
+OWN = (("credentials", "id"), ("credential_tags", "credential_id"))
+"""Tables that speak of a credential, with its id's column."""
 
 COPIED = "name, username, password, use_keys, success_count, failure_count, created_at, updated_at"
 
@@ -110,14 +113,77 @@ def test_edits_of_both_sides_are_merged_and_a_conflict_waits(at):
     assert waiting(at) == [("credentials", one, "description", "changed")]
 
 
-def test_an_edited_row_that_the_target_deleted_is_a_conflict(at):
+def test_an_edited_row_that_the_target_deleted_is_a_conflict_of_a_whole_pass(at):
     one = first(at)
     at.sql("DELETE FROM public.credential_tags WHERE credential_id = %s", one)
     at.sql("DELETE FROM public.credentials WHERE id = %s", one)
     in_source(at, "UPDATE credentials SET username = 'ours' WHERE id = ?", one)
-    assert passed(at)
+    assert not passed(at)
     assert row(at, one) is None
     assert [entry[:2] for entry in waiting(at)] == [("credentials", one)]
+
+
+def links_of(at, credential):
+    return {key for key, entry in content(at).items() if entry.get("credential_id") == credential}
+
+
+def test_a_credential_that_stayed_deleted_comes_back_with_its_associations_when_it_is_edited(at):
+    one = first(at)
+    links = links_of(at, one)
+    with source(at) as store:
+        kept = [store.execute(f"SELECT * FROM {table} WHERE {column} = ?", (one,)).fetchall() for table, column in OWN]
+        for table, column in reversed(OWN):
+            store.execute(f"DELETE FROM {table} WHERE {column} = ?", (one,))
+    passed(at)
+    with source(at) as store:
+        for (table, _), rows in zip(OWN, kept, strict=True):
+            store.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+    passed(at)
+    assert row(at, one) is None
+    in_source(at, "UPDATE credentials SET username = 'edited' WHERE id = ?", one)
+    assert not passed(at)
+    assert row(at, one)["username"] == "edited"
+    assert links_of(at, one) == links != set()
+    nothing_left_to_do(at)
+
+
+def test_a_credential_that_the_source_brings_back_by_policy_has_its_associations(at):
+    policies = {"conflicts": "source", "secret_conflicts": "source"}
+    assert not passed(at, **policies)
+    one = first(at)
+    links = links_of(at, one)
+    at.sql("DELETE FROM public.credential_tags WHERE credential_id = %s", one)
+    at.sql("DELETE FROM public.credentials WHERE id = %s", one)
+    in_source(at, "UPDATE credentials SET username = 'edited' WHERE id = ?", one)
+    assert not passed(at, **policies)
+    assert links_of(at, one) == links != set()
+
+
+def test_one_that_was_deleted_in_the_target_meanwhile_refuses_the_edits(at):
+    policies = {"conflicts": "source", "secret_conflicts": "source"}
+    passed(at, **policies)
+    one = first(at)
+    links = links_of(at, one)
+    in_source(at, "UPDATE credentials SET username = 'edited' WHERE id = ?", one)
+    run = large(at, **policies)
+    cargo = run.cargo()
+    assert cargo.edits_of
+    at.sql("DELETE FROM public.credential_tags WHERE credential_id = %s", one)
+    at.sql("DELETE FROM public.credentials WHERE id = %s", one)
+    before = at.state()
+    with pytest.raises(Superseded, match="1 credentials were deleted in the target meanwhile"):
+        run.load(cargo)
+    assert at.state() == before
+    assert not passed(at, **policies)
+    assert links_of(at, one) == links != set()
+
+
+def test_without_one_of_the_tags_in_the_target_a_pass_is_whole(at):
+    tag = first(at, "tags")
+    at.sql("DELETE FROM public.credential_tags WHERE tag_id = %s", tag)
+    at.sql("DELETE FROM public.tags WHERE id = %s", tag)
+    in_source(at, "UPDATE credentials SET username = 'edited' WHERE rowid = 1")
+    assert not passed(at)
 
 
 def test_an_edit_that_no_key_opens_is_quarantined_and_the_last_good_value_stays(at):

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from credstore_pipeline.core.deployment import Deployment
+from credstore_pipeline.core.errors import Superseded
 from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.cargo import Cargo
@@ -92,6 +93,12 @@ def write_and_prove(
             written[table] = write_created(connection, schema, incoming[table])
         else:
             written[table] = write_existing(work, incoming[table])
+    if work.revived and not whole:
+        raise Superseded(
+            f"snapshot {cargo.snapshot.name}",
+            f"{len(work.revived)} credentials were deleted in the target meanwhile and come back, with associations",
+            todo="Launch the job again: it looks at all rows.",
+        )
     add_keys(connection, schema, created)
     if departed:
         for table, deleted in delete_departed(work, departed).items():

@@ -1,5 +1,6 @@
 """Which rows of a snapshot differ from those of an earlier one, if rows were edited in place and nothing else."""
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -50,6 +51,24 @@ def edited_rows(before: Path, now: Path, shape: SourceShape) -> Edits | None:
                 return None
             found[table.name] = rows
     return {table: found.get(table, []) for table in IDENTITY}
+
+
+def ids_of(path: Path, rowids: list[int]) -> list[str]:
+    """Ids of these credentials, as text; none for a row without one.
+
+    Raises:
+        SourceError: If the file cannot be read.
+    """
+    with (
+        sqlite_errors("snapshot"),
+        closing(sqlite3.connect(file_uri(path), uri=True, isolation_level=None)) as connection,
+    ):
+        found = connection.execute(
+            "SELECT CAST(id AS TEXT) FROM credentials WHERE rowid IN (SELECT value FROM json_each(?)) "
+            "AND id IS NOT NULL",
+            (json.dumps(rowids),),
+        )
+        return [row_id for (row_id,) in found]
 
 
 def _edited(connection: sqlite3.Connection, table: TableShape) -> list[int] | None:
