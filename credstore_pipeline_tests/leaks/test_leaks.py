@@ -160,7 +160,7 @@ def assert_no_derived_key_is_kept(aviary):
 STAGES = {
     "keys": "credstore_pipeline.resources:build_ring",
     "snapshot": "credstore_pipeline.assets.snapshot:take",
-    "extract": "credstore_pipeline.assets.extract:extract",
+    "extract": "credstore_pipeline.core.passing:extract",
     "census": "credstore_pipeline.core.judging:SecretPool.judge",
     "validate": "credstore_pipeline.core.validation.validate:validate_credentials",
     "load": "credstore_pipeline.core.load.write:copy_in",
