@@ -12,7 +12,6 @@ from credstore_pipeline.boundary import told
 from credstore_pipeline.core.census import census
 from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.report import Part
-from credstore_pipeline.core.taken import edits_of
 from credstore_pipeline.core.validation.gates import refusal
 from credstore_pipeline.core.validation.validate import validate
 from credstore_pipeline.resources import Credstore
@@ -79,15 +78,7 @@ def validated(  # noqa: ANN201
             "credentials": extracted_credentials,
             "credential_tags": extracted_credential_tags,
         }
-        result = validate(
-            work.deployment,
-            work.ring,
-            work.run_id,
-            snapshot,
-            extracted,
-            judged,
-            partial=bool(edits_of(snapshot)),
-        )
+        result = validate(work.deployment, work.ring, work.run_id, snapshot, extracted, judged)
         gates = {"nothing_is_lost": result.accounted, "quarantine_is_allowed": result.allowed}
         failed = [verdict for verdict in gates.values() if not verdict.passed]
         work.report.add(

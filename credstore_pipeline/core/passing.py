@@ -139,7 +139,7 @@ def validated_rows(deployment: Deployment, ring: KeyRing, run_id: str, snapshot:
     rows = {table: frame.rows for table, frame in extracted.items()}
     look = look_at_target(deployment, ring, run_id, rows)
     judged = judge(extracted["credentials"], ring, look.wrapped_data_key, deployment.policies)
-    return validate(deployment, ring, run_id, snapshot, extracted, judged, partial=bool(edits_of(snapshot)))
+    return validate(deployment, ring, run_id, snapshot, extracted, judged)
 
 
 def extracted_rows(deployment: Deployment, snapshot: Frame) -> dict[str, Frame]:

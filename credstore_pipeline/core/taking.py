@@ -14,8 +14,8 @@ from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven, SourceBusy
 from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.load.ledger import Books, LastLoad, open_books
-from credstore_pipeline.core.source.edits import Edits, edited_rows, ids_of
+from credstore_pipeline.core.load.ledger import Books, open_books
+from credstore_pipeline.core.source.edits import Edits, edits_since, ids_of
 from credstore_pipeline.core.source.retention import discard, prune
 from credstore_pipeline.core.source.snapshot import (
     Snapshot,
@@ -108,7 +108,7 @@ def take(
         return replace(found, nothing_to_do=idle, published_before=books.last.published if idle else 0)
     if not earlier and numbers["rows"] >= deployment.policies.whole_pass_below:
         base = retrying(lambda: _ask(engine, lambda asked: edits_suffice(asked, settings)))
-        edits = _edits_since(deployment, key, base, fresh) if base else None
+        edits = edits_since(snapshot_path(backup_dir, base.snapshot_name), fresh, key) if base else None
         if base and edits and not retrying(lambda: _ask(engine, lambda asked: _more(asked, deployment, fresh, edits))):
             return replace(found, edits=edits, edits_of=base.run_id, published_before=base.published)
     return found
@@ -120,15 +120,6 @@ Answer = TypeVar("Answer")
 def _ask(engine: Engine, question: Callable[[Connection], Answer]) -> Answer:
     with transaction(engine, "target, schema credstore_sync") as connection:
         return question(connection)
-
-
-def _edits_since(deployment: Deployment, key: bytes, base: LastLoad, fresh: Snapshot) -> Edits | None:
-    """Which rows were edited since; None if anything else happened as well, or the base's snapshot is gone."""
-    try:
-        before = known_snapshot(snapshot_path(deployment.places.backup_dir, base.snapshot_name), key)
-    except (CouldNotCheck, SnapshotNotProven):
-        return None
-    return edited_rows(before.path, fresh.path, fresh.shape) if before.shape == fresh.shape else None
 
 
 def _more(connection: Connection, deployment: Deployment, fresh: Snapshot, edits: Edits) -> bool:

@@ -17,6 +17,11 @@ from credstore_pipeline_tests.sync.test_situations import first, in_source, lega
 OWN = (("credentials", "id"), ("credential_tags", "credential_id"))
 """Tables that speak of a credential, with its id's column."""
 
+LATER_RUN = (
+    "INSERT INTO credstore_sync.runs (run_id, kind, pipeline_version, finished_at) "
+    "VALUES ('later', 'undo', '0', clock_timestamp())"
+)
+
 COPIED = "name, username, password, use_keys, success_count, failure_count, created_at, updated_at"
 
 
@@ -44,6 +49,14 @@ def passed(at, **policies):
     ((told, proven),) = at.sql("SELECT edits_of, proven_at FROM credstore_sync.runs WHERE run_id = %s", run.run_id)
     assert proven is not None
     return told is not None
+
+
+def of_edits(at, **policies):
+    """A run with a cargo of edits alone, about to load it."""
+    run = large(at, **policies)
+    cargo = run.cargo()
+    assert cargo.edits_of
+    return run, cargo
 
 
 def nothing_left_to_do(at):
@@ -165,9 +178,7 @@ def test_one_that_was_deleted_in_the_target_meanwhile_refuses_the_edits(at):
     one = first(at)
     links = links_of(at, one)
     in_source(at, "UPDATE credentials SET username = 'edited' WHERE id = ?", one)
-    run = large(at, **policies)
-    cargo = run.cargo()
-    assert cargo.edits_of
+    run, cargo = of_edits(at, **policies)
     at.sql("DELETE FROM public.credential_tags WHERE credential_id = %s", one)
     at.sql("DELETE FROM public.credentials WHERE id = %s", one)
     before = at.state()
@@ -225,8 +236,7 @@ def test_whatever_else_happened_makes_a_whole_pass(at, statement):
         "DELETE FROM credstore_sync.verified",
         "UPDATE credstore_sync.runs SET proven_at = NULL",
         "UPDATE credstore_sync.runs SET settings_digest = 'other'",
-        "INSERT INTO credstore_sync.runs (run_id, kind, pipeline_version, finished_at) "
-        "VALUES ('later', 'undo', '0', clock_timestamp())",
+        LATER_RUN,
     ],
 )
 def test_without_a_proven_load_to_build_on_a_pass_is_whole(at, happened):
@@ -261,13 +271,8 @@ def test_without_the_former_snapshot_a_pass_is_whole(at, what):
 
 def test_what_another_run_did_meanwhile_refuses_the_edits(at):
     in_source(at, "UPDATE credentials SET username = 'edited' WHERE rowid = 1")
-    run = large(at)
-    cargo = run.cargo()
-    assert cargo.edits_of
-    at.sql(
-        "INSERT INTO credstore_sync.runs (run_id, kind, pipeline_version, finished_at) "
-        "VALUES ('later', 'undo', '0', clock_timestamp())"
-    )
+    run, cargo = of_edits(at)
+    at.sql(LATER_RUN)
     before = at.state()
     with pytest.raises(Superseded, match="something happened since run"):
         run.load(cargo)
@@ -277,9 +282,7 @@ def test_what_another_run_did_meanwhile_refuses_the_edits(at):
 
 def test_an_older_edit_is_still_an_older_file(at):
     in_source(at, "UPDATE credentials SET username = 'edited', updated_at = '2001-01-01 00:00:00' WHERE rowid = 2")
-    run = large(at)
-    cargo = run.cargo()
-    assert cargo.edits_of
+    run, cargo = of_edits(at)
     with pytest.raises(GuardRefused, match="`updated_at` of 1 rows went back"):
         run.load(cargo)
 
@@ -306,9 +309,7 @@ def test_what_does_not_read_back_as_meant_is_rolled_back(at):
         "RETURN NEW; END $$; CREATE TRIGGER spoil BEFORE UPDATE ON public.credentials FOR EACH ROW "
         "EXECUTE FUNCTION spoil()"
     )
-    run = large(at)
-    cargo = run.cargo()
-    assert cargo.edits_of
+    run, cargo = of_edits(at)
     with pytest.raises(ProofFailed, match="username"):
         run.load(cargo)
 

@@ -24,7 +24,7 @@ from credstore_pipeline.core.proofs.secrets import (
     rows_not_ours,
     secrets_match_source,
 )
-from credstore_pipeline.core.source.edits import Edits, edited_rows
+from credstore_pipeline.core.source.edits import Edits, edits_since
 from credstore_pipeline.core.source.extract import extract
 from credstore_pipeline.core.source.inspect import SourceShape
 from credstore_pipeline.core.source.snapshot import Snapshot, known_snapshot, prove_snapshot, snapshot_path
@@ -172,11 +172,10 @@ def _edited(
     if name is None:
         return None
     try:
-        before = known_snapshot(snapshot_path(deployment.places.backup_dir, name), key)
         now = known_snapshot(path, key)
     except (CouldNotCheck, SnapshotNotProven):
         return None
-    edits = edited_rows(before.path, now.path, now.shape) if before.shape == now.shape else None
+    edits = edits_since(snapshot_path(deployment.places.backup_dir, name), now, key)
     return None if edits is None else (now, edits)
 
 

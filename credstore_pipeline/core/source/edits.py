@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven
 from credstore_pipeline.core.load.columns import IDENTITY as SUBSTANCE
 from credstore_pipeline.core.source.connect import file_uri
 from credstore_pipeline.core.source.inspect import SourceShape, TableShape
+from credstore_pipeline.core.source.snapshot import Snapshot, known_snapshot
 from credstore_pipeline.core.source.sqlite import sqlite_errors
 
 IDENTITY = {"credentials": ("id",), "credential_tags": ("id", "credential_id", "tag_id")}
@@ -19,6 +21,27 @@ AT_MOST = 0.1
 
 Edits = Mapping[str, list[int]]
 """Table -> row ids, ascending."""
+
+
+def edits_since(before: Path, now: Snapshot, key: bytes) -> Edits | None:
+    """Compare a proven snapshot with one of earlier.
+
+    Args:
+        before: The earlier one's file.
+        now: The later one.
+        key: That both were taken with.
+
+    Returns:
+        As `edited_rows`; None too if the earlier one is gone or altered, or had other tables.
+
+    Raises:
+        SourceError: If a file cannot be read.
+    """
+    try:
+        known = known_snapshot(before, key)
+    except (CouldNotCheck, SnapshotNotProven):
+        return None
+    return edited_rows(known.path, now.path, now.shape) if known.shape == now.shape else None
 
 
 def edited_rows(before: Path, now: Path, shape: SourceShape) -> Edits | None:

@@ -24,6 +24,7 @@ from credstore_pipeline.core.rules import (
     withdraw,
 )
 from credstore_pipeline.core.rules import Verdict as RuleVerdict
+from credstore_pipeline.core.taken import edits_of
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.retry import retrying
 from credstore_pipeline.core.target.shape import TargetShape, read_shape
@@ -101,7 +102,8 @@ def validate(
         snapshot: Its note `began_at` stands for a time that nothing else tells.
         extracted: Rows by table.
         judged: The verdicts on the credentials' passwords.
-        partial: Whether the rows are some of the source alone, so that parents loaded earlier count as there.
+        partial: Whether the rows are some of the source alone, so that parents loaded earlier count as there; those of
+            a snapshot's edits always are.
 
     Raises:
         ShapeRefused: If the target's tables have a shape that is not the application's.
@@ -110,13 +112,14 @@ def validate(
     _, data_key = data_key_of(judged, ring)
     meaning, sealer = Meaning(data_key, ring), RowSealer(data_key)
     began_at = datetime.fromisoformat(snapshot.notes["began_at"])
+    some = partial or bool(edits_of(snapshot))
     engine = make_engine(deployment.target, run_id)
 
     def judge_against_target() -> dict[str, RuleVerdict]:
         with transaction(engine, "validation", deployment.target.schema) as connection:
             shape = read_shape(connection, deployment.target.schema)
             view = view_target(connection, shape, deployment.policies, meaning)
-            return _apply_rules(connection, shape, view, meaning, deployment, extracted, judged, began_at, partial)
+            return _apply_rules(connection, shape, view, meaning, deployment, extracted, judged, began_at, some)
 
     verdicts = retrying(judge_against_target)
     frames = {table: verdict.frame for table, verdict in verdicts.items()}
