@@ -292,11 +292,11 @@ def test_the_proofs_see_an_edited_row_that_was_not_written_as_meant_and_verify_s
     in_source(at, "UPDATE credentials SET username = 'edited' WHERE id = ?", one)
     run = large(at)
     load(run.deployment, run.ring, run.run_id, run.cargo(), log=run.log.append)
-    garbled = sealed("another")[:-30] + sealed("yet another")[-30:]
-    at.sql("UPDATE public.credentials SET password = %s WHERE id = %s", garbled, other)
+    shut = sealed("another", "a key that nobody has")
+    at.sql("UPDATE public.credentials SET password = %s WHERE id = %s", shut, other)
     assert not [name for name, found in run.finish().items() if not found.passed]
     assert "secrets_match_source" in flow(at).red()
-    at.sql("UPDATE public.credentials SET password = %s WHERE id = %s", garbled, one)
+    at.sql("UPDATE public.credentials SET password = %s WHERE id = %s", shut, one)
     found = run.finish()
     assert not found["secrets_match_source"].passed
     assert one in found["secrets_match_source"].text
