@@ -264,7 +264,8 @@ def test_without_the_former_snapshot_a_pass_is_whole(at, what):
     if what == "removed":
         file.unlink()
     else:
-        file.write_bytes(file.read_bytes()[:-1] + b"x")
+        held = file.read_bytes()
+        file.write_bytes(held[:-1] + bytes([held[-1] ^ 1]))
     in_source(at, "UPDATE credentials SET username = 'edited' WHERE rowid = 1")
     assert not passed(at)
 
