@@ -16,6 +16,7 @@ from credstore_pipeline.embedded.home import Home
 
 SUPERUSER = "credstore"
 START_MAX_S = 60
+END_MAX_S = 10
 ORPHAN_TRIES = 40
 ORPHAN_PAUSE_S = 0.25
 NO_PROCESS = 2**31 - 1
@@ -110,11 +111,16 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop the server, ending every connection; whoever was in a transaction is rolled back."""
+        pid = self.pid
         for mode in ("fast", "immediate"):
             if self._control("stop", "--mode", mode, "--wait", "--timeout", "30").returncode == 0:
                 break
         if self.is_running():
             raise self._error("the server does not stop.", f"End the process {self.pid}.")
+        # It takes its pid file away a moment before it ends.
+        deadline = time.monotonic() + END_MAX_S
+        while pid is not None and self._is_ours(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
         if self.home.sockets.parent != self.home.server:
             self.home.sockets.rmdir()
 
