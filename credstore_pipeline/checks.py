@@ -8,10 +8,9 @@ from credstore_pipeline.assets.tables import as_check, as_proofs
 from credstore_pipeline.boundary import told
 from credstore_pipeline.core.errors import ProofFailed
 from credstore_pipeline.core.progress import Progress
-from credstore_pipeline.core.proofs.outcome import verify
-from credstore_pipeline.core.proofs.prove import CLAIMS, prove, still_standing
+from credstore_pipeline.core.proofs.outcome import final_proofs
+from credstore_pipeline.core.proofs.prove import CLAIMS
 from credstore_pipeline.core.report import Part
-from credstore_pipeline.core.sync.unchanged import carried
 from credstore_pipeline.resources import Credstore
 
 WRITES_NOTHING = "What was loaded stands as it is: the proofs write nothing."
@@ -31,13 +30,7 @@ def proofs(context: dg.AssetCheckExecutionContext, credstore: Credstore):  # noq
         def log_progress(total: int) -> Progress:
             return Progress("Opening both sides for the proofs", total, context.log.info)
 
-        standing = carried(work.deployment, work.run_id)
-        if standing and standing.since:
-            verdicts = prove(work.deployment, work.ring, work.run_id, log_progress, since=standing)
-        elif standing:
-            verdicts = still_standing(standing.proven_at)
-        else:
-            verdicts = verify(work.deployment, work.ring, work.run_id, log_progress, context.log.warning)
+        verdicts = final_proofs(work.deployment, work.ring, work.run_id, log_progress, context.log.warning)
         failed = {name: verdict for name, verdict in verdicts.items() if not verdict.passed and verdict.fatal}
         numbers = {
             f"{name}.{figure}": value for name, verdict in verdicts.items() for figure, value in verdict.numbers.items()

@@ -21,9 +21,9 @@ from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.keys.ring import KeyRing, build_ring
 from credstore_pipeline.core.load.transaction import Cargo, Loaded, load
 from credstore_pipeline.core.passing import cargo_of, validated_rows
-from credstore_pipeline.core.proofs.outcome import verify
+from credstore_pipeline.core.proofs.outcome import final_proofs, verify
 from credstore_pipeline.core.proofs.prove import prove
-from credstore_pipeline.core.sync.unchanged import carried, mark_proven
+from credstore_pipeline.core.sync.unchanged import mark_proven
 from credstore_pipeline.core.taking import take
 from credstore_pipeline.core.validation.gates import Verdict
 from credstore_pipeline.core.validation.validate import Validated
@@ -76,10 +76,8 @@ class Flow:
         return loaded
 
     def finish(self) -> dict[str, Verdict]:
-        """Prove as the job does, all rows or those that were edited, and record that every proof held."""
-        left_out = carried(self.deployment, self.run_id)
-        since = left_out if left_out and left_out.since else None
-        found = prove(self.deployment, self.ring, self.run_id, since=since) if since else self.verify()
+        """Prove as the job does and record that every proof held."""
+        found = final_proofs(self.deployment, self.ring, self.run_id)
         if not any(verdict.fatal and not verdict.passed for verdict in found.values()):
             mark_proven(self.deployment, self.run_id)
         return found

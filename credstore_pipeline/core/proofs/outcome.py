@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import TargetError
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.proofs.prove import prove
+from credstore_pipeline.core.proofs.prove import prove, still_standing
+from credstore_pipeline.core.sync.unchanged import carried
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.retry import retrying
 from credstore_pipeline.core.target.sync import require_readable_sync
@@ -56,6 +57,25 @@ class Verified:
         return f"{how} at {self.made_at:%Y-%m-%d %H:%M:%S} UTC in run {self.run_id}"
 
 
+def final_proofs(
+    deployment: Deployment,
+    ring: KeyRing,
+    run_id: str,
+    progress: Callable[[int], Callable[[int], None]] | None = None,
+    log: Callable[[str], None] | None = None,
+) -> dict[str, Verdict]:
+    """Make the final proofs of what this run looked at; of what it left out, earlier ones stand.
+
+    Arguments and errors are those of `verify`.
+    """
+    standing = carried(deployment, run_id)
+    if standing is None:
+        return verify(deployment, ring, run_id, progress, log)
+    if standing.since is None:
+        return still_standing(standing.proven_at)
+    return prove(deployment, ring, run_id, progress, since=standing)
+
+
 def verify(
     deployment: Deployment,
     ring: KeyRing,
@@ -63,7 +83,7 @@ def verify(
     progress: Callable[[int], Callable[[int], None]] | None = None,
     log: Callable[[str], None] | None = None,
 ) -> dict[str, Verdict]:
-    """Make the final proofs and keep what they came to.
+    """Make the final proofs of all rows and keep what they came to.
 
     Args:
         deployment: Where both sides are.
