@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from credstore_pipeline.core.errors import CutOver
 from credstore_pipeline.core.sync.settle import settle
 from credstore_pipeline_tests.sync.model import Key, Model, Row, lasting
-from credstore_pipeline_tests.sync.world import World
+from credstore_pipeline_tests.sync.world import CUTOVER_CRASHES, ROLLBACK_CRASHES, World
 
 PICK = st.integers(0, 10_000)
 POLICIES = st.sampled_from(["manual", "manual", "source", "target"])
@@ -283,14 +283,22 @@ class Window(RuleBasedStateMachine):
             self._equal()
 
     @precondition(lambda self: self.ended < self.ENDS and self.model.can_end())
-    @rule(table=TABLE, pick=PICK, which=PICK)
-    def window_ends_and_is_rolled_back(self, table: str, pick: int, which: int) -> None:
-        """A pass, a cutover, a late writer who is refused, a write in PostgreSQL, and all the way back."""
+    @rule(
+        table=TABLE,
+        pick=PICK,
+        which=PICK,
+        crash=st.sampled_from((None, *CUTOVER_CRASHES)),
+        crash_back=st.sampled_from((None, *ROLLBACK_CRASHES)),
+    )
+    def window_ends_and_is_rolled_back(
+        self, table: str, pick: int, which: int, crash: str | None = None, crash_back: str | None = None
+    ) -> None:
+        """A pass, a cutover, a late writer who is refused, a write in PostgreSQL, all the way back; runs may die."""
         self.pass_()
         if not self.model.can_end():
             return
         self.ended += 1
-        self.world.cut_over()
+        self.world.cut_over(crash)
         self._equal()
         self.world.close()
         late = self._one(self.model.source, "credentials", pick)
@@ -300,7 +308,7 @@ class Window(RuleBasedStateMachine):
         with pytest.raises(CutOver):
             self.world.sync(self.world.run())
         self._set_target(*self._target_change(table, pick, which))
-        self.world.roll_back()
+        self.world.roll_back(crash_back)
         self.model.roll_back()
         self._equal()
         before = self.world.kept()

@@ -1,8 +1,11 @@
 """Sequences that taught something while the state machine was built, each step by step."""
 
+from itertools import zip_longest
+
 import pytest
 
 from credstore_pipeline_tests.sync.test_machine import window
+from credstore_pipeline_tests.sync.world import CUTOVER_CRASHES, ROLLBACK_CRASHES
 
 __all__ = ["window"]
 
@@ -28,6 +31,13 @@ def test_the_window_ends_is_rolled_back_and_goes_on(machine):
     assert machine.model.waiting
     machine.person_decides(pick=0, choice="source")
     machine.window_ends_and_is_rolled_back(table="tags", pick=1, which=1)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(("crash", "crash_back"), list(zip_longest(CUTOVER_CRASHES, ROLLBACK_CRASHES)))
+def test_a_window_ends_and_is_rolled_back_wherever_a_run_dies(machine, crash, crash_back):
+    machine.window_ends_and_is_rolled_back(table="credentials", pick=1, which=2, crash=crash, crash_back=crash_back)
+    machine.pass_()
 
 
 @pytest.mark.ci

@@ -2,25 +2,36 @@
 
 import re
 import sqlite3
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
 
 from credstore_pipeline.core.cutover.cut_over import cut_over
-from credstore_pipeline.core.errors import GuardRefused
+from credstore_pipeline.core.errors import CommitUnknown, GuardRefused
 from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.keys.ring import KeyRing, build_ring
 from credstore_pipeline.core.load.transaction import Loaded, load
 from credstore_pipeline.core.rollback.export import Wish, rollback_export
 from credstore_pipeline_tests.lab import Lab
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, Flow, flow, opened, sealed, source, token
+from credstore_pipeline_tests.pipeline.proxy import lossy
 from credstore_pipeline_tests.sync.model import Row
 
 BEGAN = datetime(2025, 4, 1)
 TIMES = ("last_used", "last_success", "last_failure", "created_at", "updated_at")
+
+LOST, UNHEARD = "its commit is lost", "its commit is not answered"
+CUTOVER_CRASHES = ("is frozen", "committing", "final proofs were made", LOST, UNHEARD)
+ROLLBACK_CRASHES = ("were written in", "read back from the file", LOST, UNHEARD)
+"""Where a run dies: at a line that it logs, or when its connection is gone at the commit."""
+
+Log = Callable[[str], None]
 
 _RINGS: dict[tuple[str, ...], KeyRing] = {}
 
@@ -152,19 +163,55 @@ class World:
         run.ring = _RINGS.setdefault(tuple(self.keys), run.ring)
         return run
 
-    def cut_over(self) -> None:
-        """End the window, verified, writers blocked."""
-        self.run().verify()
-        run = self.run()
-        cut_over(run.deployment, run.ring, run.run_id, confirm=str(self.lab.store.path), log=run.log.append)
+    def cut_over(self, crash: str | None = None) -> None:
+        """End the window, verified, writers blocked; of a run that dies before its commit nothing is left.
 
-    def roll_back(self) -> None:
-        """Exchange the legacy store for a file of what PostgreSQL holds."""
-        run = self.run()
-        keys = replace(run.deployment.keys, rollback_key=self.lab.store.env["encryption_key"])
-        known = ("rollback", *self.keys)
-        ring = _RINGS.get(known) or _RINGS.setdefault(known, build_ring(keys))
-        rollback_export(replace(run.deployment, keys=keys), ring, run.run_id, Wish(swap=True), run.log.append)
+        Args:
+            crash: One of `CUTOVER_CRASHES`.
+        """
+        self.run().verify()
+
+        def end(run: Flow, log: Log) -> None:
+            cut_over(run.deployment, run.ring, run.run_id, confirm=str(self.lab.store.path), log=log)
+
+        self._crashing(end, crash, b"INSERT INTO credstore_sync.cutover")
+
+    def roll_back(self, crash: str | None = None) -> None:
+        """Exchange the legacy store for a file of what PostgreSQL holds; `crash` is one of `ROLLBACK_CRASHES`."""
+
+        def back(run: Flow, log: Log) -> None:
+            keys = replace(run.deployment.keys, rollback_key=self.lab.store.env["encryption_key"])
+            known = ("rollback", *self.keys)
+            ring = _RINGS.get(known) or _RINGS.setdefault(known, build_ring(keys))
+            rollback_export(replace(run.deployment, keys=keys), ring, run.run_id, Wish(swap=True), log)
+
+        self._crashing(back, crash, b"UPDATE credstore_sync.cutover SET cleared_at")
+
+    def _crashing(self, work: Callable[[Flow, Log], None], crash: str | None, marks: bytes) -> None:
+        def log(line: str) -> None:
+            if crash and crash in line:
+                raise Crash
+
+        if crash in (LOST, UNHEARD):
+            with lossy(self.lab.database, "before" if crash == LOST else "after", marks=marks) as proxy:
+                run = self.run(target=proxy.target)
+                before = self._both()
+                with pytest.raises(CommitUnknown) if crash == LOST else nullcontext():
+                    work(run, log)
+                assert proxy.reached.is_set()
+            if crash == UNHEARD:
+                return
+            assert self._both() == before
+        elif crash:
+            before = self._both()
+            with pytest.raises(Crash):
+                work(self.run(), log)
+            assert self._both() == before
+        work(self.run(), lambda line: None)
+
+    def _both(self) -> tuple[list[str], list[tuple[Any, ...]]]:
+        with source(self.lab) as store:
+            return list(store.iterdump()), self.kept()
 
     def sync(self, run: Flow, between: Any = None, *, crash: str | None = None) -> Loaded | None:
         """One pass; guards are confirmed by what they say, after they have changed nothing."""
