@@ -101,3 +101,23 @@ def test_dates_that_were_confirmed_once_do_not_stop_the_cutover(machine):
     machine.source_logs_in(pick=1535, reset=True, skewed=True, table="credential_tags")
     machine.target_deletes(pick=2255, table="tags")
     machine.window_ends_and_is_rolled_back(pick=0, table="tags", which=0)
+
+
+@pytest.mark.ci
+def test_a_tag_of_the_applications_own_is_edited_in_the_file_that_it_was_rolled_back_into(machine):
+    """Found leaving the edit out: the tag still counted as the application's alone."""
+    machine.target_adds(table="tags", pick=0)
+    machine.window_ends_and_is_rolled_back(table="credentials", pick=0, which=0)
+    machine.source_changes(table="tags", pick=0, which=1)
+    machine.pass_()
+    machine.source_deletes(table="tags", pick=0, whole=True)
+    machine.pass_()
+
+
+def test_a_tag_that_postgresql_kept_comes_back_edited(machine):
+    """Found leaving the edit out: with a tombstone in its base the tag counted as the application's."""
+    machine.target_changes(table="tags", pick=0, which=1)
+    machine.source_deletes(table="tags", pick=0, whole=True)
+    machine.pass_(policy="target")
+    machine.source_brings_back(table="tags", pick=0, changed=True)
+    machine.pass_()

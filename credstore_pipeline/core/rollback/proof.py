@@ -91,7 +91,7 @@ def prove_file(
     judged = judge(extracted["credentials"], ring, wrapped_data_key, lenient.policies)
     now = datetime.now(UTC).isoformat()
     snapshot = Frame({"rows": pa.table({})}, {"began_at": now, "shape": json.dumps(filled.shape.as_json())})
-    found = validate(lenient, ring, run_id, snapshot, extracted, judged)
+    found = validate(lenient, ring, run_id, snapshot, extracted, judged, agreed=True)
     aliases: dict[str, str] = {}
     if "credential_tags" in filled.shape.tables and "id" not in filled.shape.tables["credential_tags"].columns:
         aliases = _aliases(rows["credential_tags"], found.frames["credential_tags"].rows)

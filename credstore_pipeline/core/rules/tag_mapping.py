@@ -48,7 +48,7 @@ class Mapping:
 def map_tags(tags: Sequence[FileTag], target: TargetView) -> Mapping:
     """Map each tag to the first that applies.
 
-    1. What an earlier run mapped it to, while that tag exists.
+    1. What an earlier run mapped it to, while that tag exists; not itself, once that is one of ours.
     2. The application's tag of the same id in the target; it stays as it is.
     3. A tag of the same name in the target.
     4. A tag of the same name in the file: one that this pipeline wrote before, or the first one.
@@ -58,16 +58,17 @@ def map_tags(tags: Sequence[FileTag], target: TargetView) -> Mapping:
 
     Args:
         tags: In the order of the file, each id once.
-        target: Its tags, the remembered mapping and the ids that this pipeline wrote.
+        target: Its tags, the remembered mapping and the ids of ours.
     """
     in_target = dict(zip(target.tags["id"].to_pylist(), target.tags["name"].to_pylist(), strict=True))
     mapped: dict[int, tuple[str, str]] = {}
     open_tags: list[FileTag] = []
     for tag in tags:
         remembered = target.tag_map.get(tag.id)
-        if remembered is not None and remembered in in_target:
+        ours = tag.id in target.own_tags
+        if remembered is not None and remembered in in_target and not (ours and remembered == tag.id):
             mapped[tag.row] = (remembered, REMEMBERED)
-        elif tag.id in in_target and tag.id not in target.own_tags:
+        elif tag.id in in_target and not ours:
             mapped[tag.row] = (tag.id, SAME_ID)
         else:
             open_tags.append(tag)

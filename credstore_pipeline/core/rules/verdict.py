@@ -49,7 +49,7 @@ class TargetView:
         tags: Every tag in the target (`TAGS`).
         tag_map: Source tag id -> target tag id, as earlier runs mapped them.
         repaired: (table, row id or `*`, column) -> value of the first repair, None where none was listed.
-        own_tags: Ids of target tags that this pipeline wrote.
+        own_tags: Ids of tags that this pipeline wrote, or both stores agreed on.
         renamed_tags: Those of them that the application gave another name, which they keep.
         loaded_credentials: Ids of source credentials that were loaded earlier; as many as were asked about.
     """

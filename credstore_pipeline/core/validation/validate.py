@@ -92,6 +92,7 @@ def validate(
     judged: Frame,
     *,
     partial: bool = False,
+    agreed: bool = False,
 ) -> Validated:
     """Apply the row rules to all extracted rows; only reads the target.
 
@@ -104,6 +105,7 @@ def validate(
         judged: The verdicts on the credentials' passwords.
         partial: Whether the rows are some of the source alone, so that parents loaded earlier count as there; those of
             a snapshot's edits always are.
+        agreed: Whether the rows were written from the target, whose tags then all are the source's.
 
     Raises:
         ShapeRefused: If the target's tables have a shape that is not the application's.
@@ -118,7 +120,7 @@ def validate(
     def judge_against_target() -> dict[str, RuleVerdict]:
         with transaction(engine, "validation", deployment.target.schema) as connection:
             shape = read_shape(connection, deployment.target.schema)
-            view = view_target(connection, shape, deployment.policies, meaning)
+            view = view_target(connection, shape, deployment.policies, meaning, agreed=agreed)
             return _apply_rules(connection, shape, view, meaning, deployment, extracted, judged, began_at, some)
 
     verdicts = retrying(judge_against_target)

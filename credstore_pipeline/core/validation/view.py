@@ -15,7 +15,9 @@ from credstore_pipeline.core.target.shape import TargetShape
 from credstore_pipeline.core.target.sync import sync_exists
 
 
-def view_target(connection: Connection, shape: TargetShape, policies: Policies, meaning: Meaning) -> TargetView:
+def view_target(
+    connection: Connection, shape: TargetShape, policies: Policies, meaning: Meaning, *, agreed: bool = False
+) -> TargetView:
     """Column lengths, tags, and what earlier loads mapped and repaired.
 
     Args:
@@ -23,6 +25,7 @@ def view_target(connection: Connection, shape: TargetShape, policies: Policies, 
         shape: The target's tables; missing ones count as the application would make them.
         policies: With `widen`, the password column has no limit.
         meaning: Fingerprints under the data key.
+        agreed: Every tag of the target counts as ours: the file was written from it.
     """
     limits = {
         (table, field.name): shape.limit(table, field.name)
@@ -37,10 +40,10 @@ def view_target(connection: Connection, shape: TargetShape, policies: Policies, 
         tags = copy_out(connection, f"SELECT id, name, description, color FROM {qualified(shape.schema, 'tags')}", TAGS)
     if not sync_exists(connection):
         return TargetView(limits=limits, tags=tags)
+    # One with a tombstone too: if it stands in the target, somebody decided that it stays, or the application made it
+    # again, and both sides last agreed on its base.
     own_tags = frozenset(
-        connection.exec_driver_sql(
-            "SELECT row_id FROM credstore_sync.row_state WHERE source_table = 'tags' AND tombstone_at IS NULL"
-        ).scalars()
+        connection.exec_driver_sql("SELECT row_id FROM credstore_sync.row_state WHERE source_table = 'tags'").scalars()
     )
     return TargetView(
         limits=limits,
@@ -55,7 +58,7 @@ def view_target(connection: Connection, shape: TargetShape, policies: Policies, 
                 "ORDER BY repaired_at DESC"
             )
         },
-        own_tags=own_tags,
+        own_tags=own_tags | frozenset(tags["id"].to_pylist()) if agreed else own_tags,
         renamed_tags=_renamed(connection, tags, own_tags, meaning),
     )
 

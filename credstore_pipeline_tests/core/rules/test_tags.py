@@ -132,6 +132,14 @@ def test_a_tag_that_this_pipeline_wrote_is_its_own_again():
     assert verdict.frame.notes["tags_that_differ"] == "0"
 
 
+def test_a_tag_that_was_mapped_to_itself_is_written_once_it_is_ours():
+    theirs = [{"id": "t1", "name": "tag 1", "color": "#000000"}]
+    known = {"tags": theirs, "tag_map": {"t1": "t1"}}
+    assert mapped(validate(tags({"name": "renamed"}), **known)) == [("t1", "t1", "remembered")]
+    verdict = validate(tags({"name": "renamed"}), **known, own_tags=frozenset({"t1"}))
+    assert (written(verdict), mapped(verdict)) == (["t1"], [])
+
+
 def test_a_new_tag_does_not_map_to_one_of_ours_that_is_losing_the_name():
     verdict = validate(tags({"name": "y"}, {"name": "x"}), tags=[{"id": "t1", "name": "x"}], own_tags=frozenset({"t1"}))
     assert (written(verdict), mapped(verdict)) == (["t1", "t2"], [])
