@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,10 @@ _numbers = itertools.count()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the server's folder, once for all workers of this session."""
+    """Choose the server's folder, once for all workers of this session; let what tests start take Ctrl+C."""
+    # Whatever a shell starts in the background ignores it, and so would every process that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         # As root the server runs as another user, who has to pass through.
         base = tempfile.mkdtemp(prefix=PREFIX, dir=_quick_folder())

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ from credstore_pipeline_tests.docs.blocks import ROOT, Block
 from credstore_pipeline_tests.lab import OURS
 
 SERVES_S = 120
+STOPS_S = 60
 
 
 def clone(folder: Path) -> Path:
@@ -105,12 +107,20 @@ class Session:
         raise AssertionError(f"{block.page}: {block.text}does not serve {url}\n{printed.read_text()[-4000:]}")
 
     def stop(self) -> None:
-        """What serves is interrupted, as Ctrl+C does, with all that it started."""
+        """What serves is interrupted, as Ctrl+C does, with all that it started.
+
+        Raises:
+            AssertionError: If it goes on.
+        """
         if self._serving:
             os.killpg(self._serving, signal.SIGINT)
+            late = threading.Timer(STOPS_S, os.killpg, (self._serving, signal.SIGKILL))
+            late.start()
             self._say(f"wait {self._serving} 2>/dev/null; echo")
             self._shell.stdout.readline()
             self._serving = 0
+            assert late.is_alive(), f"what {self.folder} serves does not end at Ctrl+C"
+            late.cancel()
 
     def text(self, block: Block) -> str:
         """The block as its reader types it."""
