@@ -49,6 +49,7 @@ def await_blocked(at, count=1):
         time.sleep(0.02)
 
 
+@pytest.mark.ci
 def test_of_two_command_lines_at_once_one_wins_and_the_other_ends_without_harm(at):
     # Two programs that set up one new DAGSTER_HOME at once are Dagster's own trouble.
     at.environment()
