@@ -16,6 +16,7 @@ def staged(at):
     return [path for path in (at.home / "staging").rglob("*") if path.is_file()]
 
 
+@pytest.mark.ci
 def test_a_step_alone_takes_nothing_from_another_run_and_says_where_to_start(lab):
     at = lab("setup_plain")
     assert at.run(only=("backup/snapshot",)).success

@@ -70,7 +70,7 @@ def alive(pid, command_line):
         "backup__snapshot",
         pytest.param("extracted__credentials", marks=pytest.mark.ci),
         pytest.param("preflight__census", marks=pytest.mark.ci),
-        "validated__credentials",
+        pytest.param("validated__credentials", marks=pytest.mark.ci),
     ],
 )
 def test_killed_after_a_stage_it_leaves_the_target_untouched_and_the_next_run_does_it_all(lab, asset):

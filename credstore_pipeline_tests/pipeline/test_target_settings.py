@@ -158,6 +158,7 @@ def test_without_need_nothing_is_widened(lab):
 NEW_KEY = "the next target key"
 
 
+@pytest.mark.ci
 def test_another_target_key_without_the_former_one_is_refused_by_every_job(lab):
     at = lab("web")
     flow(at).load()

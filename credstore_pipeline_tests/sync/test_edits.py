@@ -100,6 +100,7 @@ def test_edited_rows_alone_are_read_and_come_to_what_a_whole_pass_makes(at):
     nothing_left_to_do(at)
 
 
+@pytest.mark.ci
 def test_passes_follow_each_other_edit_by_edit(at):
     for number in range(4):
         in_source(at, "UPDATE credentials SET description = ? WHERE rowid <= ?", f"edit {number}", number + 1)
@@ -140,6 +141,7 @@ def links_of(at, credential):
     return {key for key, entry in content(at).items() if entry.get("credential_id") == credential}
 
 
+@pytest.mark.ci
 def test_a_credential_that_stayed_deleted_comes_back_with_its_associations_when_it_is_edited(at):
     one = first(at)
     links = links_of(at, one)

@@ -276,6 +276,7 @@ def test_archive_renames_the_file_and_the_store_is_found_again(loaded, mode):
     assert standing(at).place(at.store.path) == done.archived_as
 
 
+@pytest.mark.ci
 def test_archive_is_not_made_while_somebody_has_the_wal_file_open(loaded):
     at = loaded()
     with closing(sqlite3.connect(at.store.path)) as other:

@@ -204,6 +204,7 @@ def test_an_exchange_without_a_cutover_is_refused(loaded):
         back(at, swap=True)
 
 
+@pytest.mark.ci
 def test_an_exchange_keeps_the_journal_mode_and_waits_for_nobody_to_have_the_file_open(loaded):
     at = loaded()
     with source(at) as connection:

@@ -138,7 +138,7 @@ def test_the_cursor_holds_no_digest_that_confirms_a_guess(loaded):
     assert time.time() - Seen.read(look(at, CREDSTORE_TARGET_KEY="another")[1]).asked_at < 60
 
 
-@pytest.mark.parametrize("archive", [False, True])
+@pytest.mark.parametrize("archive", [pytest.param(False, marks=pytest.mark.ci), True])
 def test_a_late_writer_is_noticed_and_named_by_the_check(loaded, archive):
     at = loaded()
     end(at, block_writers=False, archive=archive)
