@@ -17,7 +17,7 @@ from credstore_pipeline_tests.docs.blocks import ROOT, Block
 from credstore_pipeline_tests.lab import OURS
 
 SERVES_S = 120
-STOPS_S = 60
+AGAIN_S, STOPS_S = 45, 300
 
 
 def clone(folder: Path) -> Path:
@@ -114,11 +114,15 @@ class Session:
         """
         if self._serving:
             os.killpg(self._serving, signal.SIGINT)
+            # A webserver waits for whoever is connected; a reader who has waited long types it again.
+            again = threading.Timer(AGAIN_S, os.killpg, (self._serving, signal.SIGINT))
             late = threading.Timer(STOPS_S, os.killpg, (self._serving, signal.SIGKILL))
+            again.start()
             late.start()
             self._say(f"wait {self._serving} 2>/dev/null; echo")
             self._shell.stdout.readline()
             self._serving = 0
+            again.cancel()
             assert late.is_alive(), f"what {self.folder} serves does not end at Ctrl+C"
             late.cancel()
 
