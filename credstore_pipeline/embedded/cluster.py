@@ -6,7 +6,7 @@ import secrets
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,9 +118,7 @@ class Cluster:
         if self.is_running():
             raise self._error("the server does not stop.", f"End the process {self.pid}.")
         # It takes its pid file away a moment before it ends.
-        deadline = time.monotonic() + END_MAX_S
-        while pid is not None and self._is_ours(pid) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _await(lambda: pid is None or not self._is_ours(pid), END_MAX_S)
         if self.home.sockets.parent != self.home.server:
             self.home.sockets.rmdir()
 
@@ -144,9 +142,7 @@ class Cluster:
 
     def await_ready(self) -> None:
         """Wait for a server that somebody started and did not live to see running."""
-        deadline = time.monotonic() + START_MAX_S
-        while "ready" not in (self._pid_file()[7:] or [""])[0] and time.monotonic() < deadline:
-            time.sleep(0.05)
+        _await(lambda: "ready" in (self._pid_file()[7:] or [""])[0], START_MAX_S)
 
     def _disown_locks(self) -> None:
         """Have the lock files of a dead server name no process: theirs may be another program's since, or unreaped.
@@ -183,6 +179,12 @@ class Cluster:
 
     def _error(self, wrong: str, todo: str) -> EmbeddedServerError:
         return EmbeddedServerError(f"embedded PostgreSQL, {self.home.root}", wrong, todo=todo)
+
+
+def _await(done: Callable[[], bool], max_s: float) -> None:
+    deadline = time.monotonic() + max_s
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _write_private(path: Path, text: str, owner: Account | None = None) -> None:

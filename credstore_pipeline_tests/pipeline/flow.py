@@ -21,7 +21,7 @@ from credstore_pipeline.core.frames import TABLES, Frame
 from credstore_pipeline.core.keys.ring import KeyRing, build_ring
 from credstore_pipeline.core.load.transaction import Cargo, Loaded, load
 from credstore_pipeline.core.passing import cargo_of, validated_rows
-from credstore_pipeline.core.proofs.outcome import final_proofs, verify
+from credstore_pipeline.core.proofs.outcome import final_proofs
 from credstore_pipeline.core.proofs.prove import prove
 from credstore_pipeline.core.sync.unchanged import mark_proven
 from credstore_pipeline.core.taking import take
@@ -76,8 +76,8 @@ class Flow:
         return loaded
 
     def finish(self) -> dict[str, Verdict]:
-        """Prove as the job does and record that every proof held."""
-        found = final_proofs(self.deployment, self.ring, self.run_id)
+        """Verify, and record that every proof held."""
+        found = self.verify()
         if not any(verdict.fatal and not verdict.passed for verdict in found.values()):
             mark_proven(self.deployment, self.run_id)
         return found
@@ -87,8 +87,8 @@ class Flow:
         return prove(self.deployment, self.ring, self.run_id)
 
     def verify(self) -> dict[str, Verdict]:
-        """The final proofs, and what they came to kept."""
-        return verify(self.deployment, self.ring, self.run_id)
+        """The final proofs as the job makes them, and what they came to kept."""
+        return final_proofs(self.deployment, self.ring, self.run_id)
 
     def red(self) -> dict[str, str]:
         """The final proofs that fail: name -> text."""

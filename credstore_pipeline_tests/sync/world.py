@@ -2,8 +2,8 @@
 
 import re
 import sqlite3
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from credstore_pipeline.core.load.transaction import Loaded, load
 from credstore_pipeline.core.rollback.export import Wish, rollback_export
 from credstore_pipeline_tests.lab import Lab
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, Flow, flow, opened, sealed, source, token
-from credstore_pipeline_tests.pipeline.proxy import lossy
+from credstore_pipeline_tests.pipeline.proxy import When, lossy
 from credstore_pipeline_tests.sync.model import Row
 
 BEGAN = datetime(2025, 4, 1)
@@ -192,22 +192,23 @@ class World:
             if crash and crash in line:
                 raise Crash
 
-        if crash in (LOST, UNHEARD):
-            with lossy(self.lab.database, "before" if crash == LOST else "after", marks=marks) as proxy:
-                run = self.run(target=proxy.target)
-                before = self._both()
-                with pytest.raises(CommitUnknown) if crash == LOST else nullcontext():
-                    work(run, log)
-                assert proxy.reached.is_set()
-            if crash == UNHEARD:
-                return
-            assert self._both() == before
-        elif crash:
+        if crash == UNHEARD:
+            with self._lossy("after", marks) as run:
+                work(run, log)
+            return
+        if crash:
             before = self._both()
-            with pytest.raises(Crash):
-                work(self.run(), log)
+            running = self._lossy("before", marks) if crash == LOST else nullcontext(self.run())
+            with running as run, pytest.raises(CommitUnknown if crash == LOST else Crash):
+                work(run, log)
             assert self._both() == before
         work(self.run(), lambda line: None)
+
+    @contextmanager
+    def _lossy(self, when: When, marks: bytes) -> Iterator[Flow]:
+        with lossy(self.lab.database, when, marks=marks) as proxy:
+            yield self.run(target=proxy.target)
+            assert proxy.reached.is_set()
 
     def _both(self) -> tuple[list[str], list[tuple[Any, ...]]]:
         with source(self.lab) as store:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import TargetError
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.proofs.prove import prove, still_standing
+from credstore_pipeline.core.proofs.prove import Opening, prove, still_standing
 from credstore_pipeline.core.sync.unchanged import carried
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.retry import retrying
@@ -61,29 +61,12 @@ def final_proofs(
     deployment: Deployment,
     ring: KeyRing,
     run_id: str,
-    progress: Callable[[int], Callable[[int], None]] | None = None,
+    progress: Opening | None = None,
     log: Callable[[str], None] | None = None,
 ) -> dict[str, Verdict]:
     """Make the final proofs of what this run looked at; of what it left out, earlier ones stand.
 
-    Arguments and errors are those of `verify`.
-    """
-    standing = carried(deployment, run_id)
-    if standing is None:
-        return verify(deployment, ring, run_id, progress, log)
-    if standing.since is None:
-        return still_standing(standing.proven_at)
-    return prove(deployment, ring, run_id, progress, since=standing)
-
-
-def verify(
-    deployment: Deployment,
-    ring: KeyRing,
-    run_id: str,
-    progress: Callable[[int], Callable[[int], None]] | None = None,
-    log: Callable[[str], None] | None = None,
-) -> dict[str, Verdict]:
-    """Make the final proofs of all rows and keep what they came to.
+    What proofs of all rows came to is kept.
 
     Args:
         deployment: Where both sides are.
@@ -96,6 +79,11 @@ def verify(
         CouldNotCheck: If there was no load, or its snapshot is missing.
         SnapshotNotProven: If its snapshot was altered.
     """
+    standing = carried(deployment, run_id)
+    if standing:
+        if standing.since is None:
+            return still_standing(standing.proven_at)
+        return prove(deployment, ring, run_id, progress, since=standing)
     # Asked before the proofs read anything: what commits meanwhile counts as later than they.
     after_run = retrying(lambda: _last_run(deployment, run_id))
     verdicts = prove(deployment, ring, run_id, progress)

@@ -80,6 +80,10 @@ CLAIMS: dict[str, Claim] = {
 """Check name -> its claim, in the order they are reported."""
 
 
+Opening = Callable[[int], Callable[[int], None]]
+"""Progress of the opening: given the rows there are, returns what is called with the rows opened so far."""
+
+
 def still_standing(proven_at: datetime) -> dict[str, Verdict]:
     """What is said of a run that found nothing to do: which proofs stand, since when, and that they were not made."""
     text = (
@@ -93,7 +97,7 @@ def prove(
     deployment: Deployment,
     ring: KeyRing,
     run_id: str,
-    progress: Callable[[int], Callable[[int], None]] | None = None,
+    progress: Opening | None = None,
     *,
     since: Carried | None = None,
 ) -> dict[str, Verdict]:
@@ -120,7 +124,7 @@ def _prove(
     engine: Engine,
     deployment: Deployment,
     ring: KeyRing,
-    progress: Callable[[int], Callable[[int], None]] | None,
+    progress: Opening | None,
     since: Carried | None,
 ) -> dict[str, Verdict]:
     with transaction(engine, "proofs", deployment.target.schema) as connection:

@@ -58,7 +58,7 @@ def view_target(
                 "ORDER BY repaired_at DESC"
             )
         },
-        own_tags=own_tags | frozenset(tags["id"].to_pylist()) if agreed else own_tags,
+        own_tags=frozenset(tags["id"].to_pylist()) if agreed else own_tags,
         renamed_tags=_renamed(connection, tags, own_tags, meaning),
     )
 
