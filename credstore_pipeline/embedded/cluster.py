@@ -117,8 +117,8 @@ class Cluster:
                 break
         if self.is_running():
             raise self._error("the server does not stop.", f"End the process {self.pid}.")
-        # It takes its pid file away a moment before it ends.
-        _await(lambda: pid is None or not self._is_ours(pid), END_MAX_S)
+        # It takes its pid file away, and then its command line, a moment before it ends.
+        _await(lambda: pid is None or not _lives(pid), END_MAX_S)
         if self.home.sockets.parent != self.home.server:
             self.home.sockets.rmdir()
 
@@ -179,6 +179,19 @@ class Cluster:
 
     def _error(self, wrong: str, todo: str) -> EmbeddedServerError:
         return EmbeddedServerError(f"embedded PostgreSQL, {self.home.root}", wrong, todo=todo)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process has not ended yet; one that nobody has waited for yet has."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _await(done: Callable[[], bool], max_s: float) -> None:
