@@ -150,7 +150,7 @@ def already(
             build(made)
             _TEMPLATES[name] = made
         own = database.url.database
-        connection.exec_driver_sql(f"DROP DATABASE {own}")
+        connection.exec_driver_sql(f"DROP DATABASE {own} WITH (FORCE)")
         connection.exec_driver_sql(f"CREATE DATABASE {own} TEMPLATE {template} STRATEGY FILE_COPY")
     shutil.copytree(_TEMPLATES[name].folder, folder, dirs_exist_ok=True)
     return Lab(folder, database, load_store(folder / "store"))

@@ -21,7 +21,7 @@ ENABLED = {
     "CREDSTORE_SENSOR_MIN_S": "0",
     "CREDSTORE_LOCK_WAIT_S": "2",
 }
-WAIT_S = 180.0
+WAIT_S = 600.0
 LAUNCH = """
 mutation ($job: String!, $config: RunConfigData) {
   launchRun(executionParams: {runConfigData: $config, selector: {

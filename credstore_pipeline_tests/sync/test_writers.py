@@ -15,7 +15,7 @@ import pytest
 from credstore_pipeline_tests.lab import ROOT
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, content, flow, opened, source
 from credstore_pipeline_tests.pipeline.launcher import start
-from credstore_pipeline_tests.sync.live import await_true, live
+from credstore_pipeline_tests.sync.live import FINAL, await_true, live
 
 COMPARED = (
     "name", "username", "password", "description", "key_file", "success_count", "failure_count", "last_used",
@@ -27,6 +27,8 @@ MAY_LOSE = (
     "Launch the job again",
 )
 """What a pass says that another one was faster than."""
+LONG_S = 3600.0
+"""More than a test takes; it stops its writers."""
 
 
 def writer(at, side, seconds, journal, pause_s=0.02):
@@ -53,7 +55,7 @@ def told(journal):
 
 def stop(journal, process):
     Path(f"{journal}.stop").touch()
-    assert process.wait(60) == 0
+    assert process.wait(300) == 0
 
 
 def expected(at, before, *journals):
@@ -110,22 +112,20 @@ def test_while_two_processes_write_nothing_is_lost_and_both_stores_end_alike(at)
     before = content(at)
     journals = {side: at.folder / f"{side}.journal" for side in ("source", "target")}
     began = time.monotonic()
-    processes = [writer(at, side, seconds, journal) for side, journal in journals.items()]
+    processes = [writer(at, side, LONG_S, journal) for side, journal in journals.items()]
     passes = 0
-    while any(process.poll() is None for process in processes):
-        run = flow(at, max_delete_fraction=1.0)
-        run.load()
+    while time.monotonic() - began < seconds or passes < 3:
+        assert [process.poll() for process in processes] == [None, None]
+        flow(at, max_delete_fraction=1.0).load()
         passes += 1
-        if time.monotonic() - began > seconds + 120:
-            break
-    assert [process.wait() for process in processes] == [0, 0]
+    for journal, process in zip(journals.values(), processes, strict=True):
+        stop(journal, process)
     run = flow(at, max_delete_fraction=1.0)
     run.load()
     assert not run.red()
     assert at.sql("SELECT count(*) FROM credstore_sync.conflicts") == [(0,)]
     wanted = expected(at, before, *((side, told(journal)) for side, journal in journals.items()))
     assert comparable(content(at)) == comparable(wanted)
-    assert passes > 2
     with source(at) as store:
         assert store.execute("SELECT count(*) FROM credentials").fetchone()[0] > 0
 
@@ -137,20 +137,22 @@ def test_a_window_under_two_writers_ends_in_a_cutover_and_a_rollback_keeps_what_
     before = content(at)
     journals = {name: at.folder / f"{name}.journal" for name in ("source", "target", "target-since")}
     # A sensor that launched at each of its ticks could always be at it when the schedule's minute comes.
-    with live(at, CREDSTORE_MAX_DELETE_FRACTION="1", CREDSTORE_LOCK_WAIT_S="5", CREDSTORE_SENSOR_MIN_S="80") as window:
-        old, new = (writer(at, side, seconds + 600, journals[side], 0.2) for side in ("source", "target"))
-        began, typed = time.monotonic(), []
-        while time.monotonic() - began < seconds:
+    policies = {"CREDSTORE_MAX_DELETE_FRACTION": "1", "CREDSTORE_MAX_DOWNTIME_S": "600", "CREDSTORE_LOCK_WAIT_S": "5"}
+    with live(at, **policies, CREDSTORE_SENSOR_MIN_S="80") as window:
+        old, new = (writer(at, side, LONG_S, journals[side], 0.2) for side in ("source", "target"))
+        began, typed, won = time.monotonic(), [], 0
+        while time.monotonic() - began < seconds or won < 4 or 0 not in [command.code for command in typed]:
+            assert time.monotonic() - began < seconds + 1800
             assert (old.poll(), new.poll()) == (None, None)
             clicked = window.launch("resync")
             typed.append(start(at))
-            typed[-1].wait()
-            window.ended(clicked)
+            won += typed[-1].wait() == 0
+            won += window.ended(clicked).status is dg.DagsterRunStatus.SUCCESS
         for launcher in ("resync_schedule", "source_changed_sensor"):
-            await_true(lambda launcher=launcher: window.by(launcher), max_s=300, said=window.history)
+            await_true(lambda launcher=launcher: window.by(launcher), said=window.history)
         _cut_over(window)
         # The old writer was at it until then, and is told so; the new one writes on.
-        assert old.wait(60) == 0
+        assert old.wait(300) == 0
         assert '"refused"' in journals["source"].read_text().splitlines()[-1]
         stop(journals["target"], new)
         both = [("source", told(journals["source"])), ("target", told(journals["target"]))]
@@ -158,7 +160,7 @@ def test_a_window_under_two_writers_ends_in_a_cutover_and_a_rollback_keeps_what_
         assert at.sql("SELECT count(*) FROM credstore_sync.conflicts") == [(0,)]
 
         since = writer(at, "target", 5, journals["target-since"])
-        assert since.wait(60) == 0
+        assert since.wait(300) == 0
         config = at.folder / "rollback.yaml"
         config.write_text("ops: {export: {config: {swap: true}}}")
         window.idle()
@@ -173,13 +175,13 @@ def test_a_window_under_two_writers_ends_in_a_cutover_and_a_rollback_keeps_what_
     assert comparable(content(at)) == wanted
     assert comparable(in_file(at)) == wanted
 
-    passes = [run for run in window.runs() if run.job_name in ("resync", "migrate", "__ASSET_JOB")]
+    # Schedule and sensor went on to the last: a run that they made then has not begun.
+    ended = [run for run in window.runs() if run.status in FINAL]
+    passes = [run for run in ended if run.job_name in ("resync", "migrate", "__ASSET_JOB")]
     lost = [run for run in passes if run.status is not dg.DagsterRunStatus.SUCCESS]
     for run in lost:
         told_why = window.failure(run.run_id)
         assert any(said in told_why for said in (*MAY_LOSE, "it was cut over at")), told_why
-    assert len(passes) - len(lost) > 3
-    assert 0 in [command.code for command in typed]
     print(
         f"{seconds:.0f} s: {len(both[0][1])} writes in SQLite, {len(both[1][1])} in PostgreSQL and {len(later)} after "
         f"cutover; {len(passes)} passes, of which {len(lost)} lost to another; launched by the schedule "
@@ -191,7 +193,8 @@ def test_a_window_under_two_writers_ends_in_a_cutover_and_a_rollback_keeps_what_
 def _cut_over(window):
     """Launch it from the UI until no pass comes in between; schedule and sensor go on."""
     config = {"ops": {"cut_over": {"config": {"confirm": str(window.at.store.path)}}}}
-    for _ in range(12):
+    until = time.monotonic() + 1800
+    while time.monotonic() < until:
         window.idle()
         run = window.ended(window.launch("cutover", config))
         if run.status is dg.DagsterRunStatus.SUCCESS:

@@ -157,7 +157,8 @@ class World:
             target_key=self.keys[-1],
             further_keys=tuple(self.keys[:-1]),
             max_delete_fraction=1.0,
-            **policies,
+            # What a lost connection left behind goes on for a moment.
+            **{"lock_wait_s": 20.0, **policies},
         )
         # Slow keys are derived once for all runs under the same keys.
         run.ring = _RINGS.setdefault(tuple(self.keys), run.ring)

@@ -65,7 +65,7 @@ def _action(chance: random.Random, side: str, number: str, key: str) -> tuple[st
 
 def _sqlite(place: str, action: str, row: int, values: dict[str, Any]) -> str | None:
     # The store's own rows are never deleted: what one side deletes the other must not edit, or a person has to decide.
-    with closing(sqlite3.connect(place, timeout=60)) as store, store:
+    with closing(sqlite3.connect(place, timeout=600)) as store, store:
         if action == "add":
             names = ", ".join(values)
             store.execute(

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +20,8 @@ from playwright.sync_api import Browser, Page, Response, WebSocket, sync_playwri
 from credstore_pipeline_tests.lab import OURS, ROOT
 
 CHROMIUM = "/usr/bin/chromium"
-START_S = 120
-RUN_S = 240
+START_S = 300
+RUN_S = 600
 SHOWN_MS = 30_000
 SETTLED_MS = 1_500
 """Pictures are drawn a moment after their text is there."""
@@ -89,7 +88,7 @@ class Site:
                     "repositoriesOrError"
                 ].get("nodes"):
                     return
-            except (urllib.error.URLError, ConnectionError):
+            except OSError:  # not there yet, or not answering yet
                 pass
             time.sleep(0.5)
         log = self.home.parent / "ui.log"
@@ -114,7 +113,7 @@ class Site:
         """Ask its GraphQL."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)["data"]
 
     def runs(self) -> list[dict[str, Any]]:
