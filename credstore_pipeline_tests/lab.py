@@ -85,6 +85,7 @@ class Lab:
             "CREDSTORE_BACKUP_DIR": str(self.snapshots),
             "CREDSTORE_POSTGRES_URL": self.database.url.render_as_string(hide_password=False),
             "CREDSTORE_TARGET_KEY": "a made-up target key",
+            "CREDSTORE_MAX_DOWNTIME_S": "3600",
             **self.store.environment(),
             **self.settings,
             **more,
@@ -124,7 +125,7 @@ class Lab:
             env=self.environment(**settings),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

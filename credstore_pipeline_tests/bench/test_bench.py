@@ -18,14 +18,14 @@ from credstore_pipeline.bench.shape import shape_of
 from credstore_pipeline.core.deployment import Target
 from credstore_pipeline.demo.stores import build_store
 
-HOLD_200_MB = "import time; held = bytearray(b'x') * 200_000_000; time.sleep(1)"
+HOLD_200_MB = "import time; held = bytearray(b'x') * 200_000_000; time.sleep(3)"
 
 
 def test_memory_of_a_command_and_of_its_children_is_seen(tmp_path: Path) -> None:
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLD_200_MB!r}]); sys.exit(3)"
     seen = measure([sys.executable, "-c", child], os.environ, tmp_path / "logs" / "a.log")
     assert seen.exit_code == 3
-    assert 1 < seen.seconds < 20
+    assert 3 < seen.seconds < 120
     assert 0 < seen.cpu_seconds < seen.seconds
     assert 190 < seen.largest_mb < 300
     assert 190 < seen.together_mb < 300
@@ -33,7 +33,7 @@ def test_memory_of_a_command_and_of_its_children_is_seen(tmp_path: Path) -> None
 
 def test_memory_of_the_measuring_process_does_not_count(tmp_path: Path) -> None:
     held = bytearray(b"x") * 300_000_000
-    seen = measure([sys.executable, "-c", "import time; time.sleep(0.7)"], os.environ, tmp_path / "a.log")
+    seen = measure([sys.executable, "-c", "import time; time.sleep(3)"], os.environ, tmp_path / "a.log")
     assert len(held) == 300_000_000
     assert 1 < seen.peak_mb < 100
 

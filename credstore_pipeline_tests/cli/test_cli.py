@@ -140,7 +140,7 @@ def test_each_command_gives_its_job_what_the_job_takes():
 
 
 def test_a_decision_that_is_none_is_refused_before_a_run():
-    ended = CliRunner().invoke(app, ["conflicts", "resolve", "12=both"])
+    ended = CliRunner().invoke(app, ["conflicts", "resolve", "12=both"], env={"COLUMNS": "200"})
     assert ended.exit_code == Exit.USAGE
     assert "ID=source or ID=target" in ended.stderr.replace("\n", " ").replace("│", "")
 

@@ -31,7 +31,7 @@ from credstore_pipeline.demo.stores import load_store
 from credstore_pipeline_tests.lab import Lab, make_lab
 
 TARGET_KEY = "a made-up target key"
-LENIENT = Policies(max_quarantined=1000, max_quarantined_links=1000, lock_wait_s=0.5)
+LENIENT = Policies(max_quarantined=1000, max_quarantined_links=1000, lock_wait_s=0.5, max_downtime_s=3600)
 
 
 @dataclass
@@ -143,8 +143,11 @@ def already(
     template = f"template_{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     with administrator.connect() as connection:
         if name not in _TEMPLATES:
+            # A test that failed at this may have left the beginnings of one.
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {template} WITH (FORCE)")
             connection.exec_driver_sql(f"CREATE DATABASE {template} TEMPLATE template0 STRATEGY FILE_COPY")
             kept = folder.parent / template
+            shutil.rmtree(kept, ignore_errors=True)
             kept.mkdir()
             made = make_lab(kept, replace(database, url=database.url.set(database=template)), flavour)
             build(made)

@@ -34,7 +34,7 @@ PRELOADED = (
     "sqlalchemy.dialects.postgresql.psycopg2",
     "credstore_pipeline.definitions",
 )
-FINISH_MAX_S = 240.0
+FINISH_MAX_S = 900.0
 POLL_S = 0.01
 
 

@@ -37,11 +37,11 @@ def stop_loads_half_way(connection):
 
 def await_blocked(at, count=1):
     """Wait until so many loads wait for a lock, and return their run ids."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while True:
         found = at.sql(
             "SELECT substr(application_name, 11) FROM pg_stat_activity "
-            "WHERE application_name LIKE 'credstore %%' AND wait_event_type = 'Lock'"
+            "WHERE datname = current_database() AND application_name LIKE 'credstore %%' AND wait_event_type = 'Lock'"
         )
         if len(found) >= count:
             return [row[0] for row in found]

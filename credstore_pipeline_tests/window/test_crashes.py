@@ -89,6 +89,8 @@ def test_a_rollback_whose_commit_never_arrived_puts_the_old_file_back(ended):
     assert at.store.path.read_bytes() == before
     assert [place.name for place in at.store.path.parent.glob("store.db*")] == ["store.db"]
     assert standing(at)
+    # The server notices the lost connection when it gets to it; until then the load's lock is held.
+    await_true(lambda: not sessions(at))
     back(at)
     the_new_file_counts(at)
 

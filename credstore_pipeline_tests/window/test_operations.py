@@ -132,6 +132,14 @@ def test_purge_waits_for_the_end_and_keeps_the_last_snapshot(loaded):
     assert [place.name for place in at.snapshots.iterdir()] == [last]
 
 
+@pytest.fixture
+def unhurried(monkeypatch):
+    """A command may take its time to start, and no proxy is asked for this machine."""
+    monkeypatch.setattr("credstore_pipeline.failures.TOLD_MAX_S", 120)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.mark.usefixtures("unhurried")
 def test_a_failed_run_is_told_with_ids_alone(tmp_path):
     heard = []
 
@@ -169,6 +177,7 @@ def test_what_is_sealed_by_the_application_after_cutover_survives_rotation_and_t
     assert any(row.get("password") == "since" for row in content(at, "new").values())
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_the_failure_sensor_tells_of_a_run_that_failed(loaded, tmp_path):
     at = loaded()
     place, script = tmp_path / "told", tmp_path / "tell.py"

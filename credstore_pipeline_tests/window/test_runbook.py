@@ -66,10 +66,12 @@ def lines_of_the_last_run(at):
 def typed(at, text, exports, code):
     """Type a block; give what it prints, with the store's path as the page has it."""
     folder = at.folder / "typed"
-    environment = at.environment(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}", COLUMNS="150")
+    environment = at.environment(
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}", COLUMNS="150", FORCE_COLOR=""
+    )
     done = subprocess.run(
         ["bash", "-ec", "\n".join([*exports, text])],
-        cwd=folder, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
+        cwd=folder, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == code, done.stdout[-2000:] + done.stderr[-3000:]
     said = lines_of_the_last_run(at) if "dagster job" in text else done.stdout

@@ -135,7 +135,8 @@ def test_the_cursor_holds_no_digest_that_confirms_a_guess(loaded):
     at.sql("DROP TABLE credential_tags, credentials, tags")
     flow(at, target_key="another").load()
     assert Seen.read(look(at, CREDSTORE_TARGET_KEY="another")[1]).digest != first
-    assert time.time() - Seen.read(look(at, CREDSTORE_TARGET_KEY="another")[1]).asked_at < 60
+    before = time.time()
+    assert before <= Seen.read(look(at, CREDSTORE_TARGET_KEY="another")[1]).asked_at <= time.time()
 
 
 @pytest.mark.parametrize("archive", [pytest.param(False, marks=pytest.mark.ci), True])
