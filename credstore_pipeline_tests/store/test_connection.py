@@ -151,14 +151,18 @@ def test_a_deadlock_is_tried_again(own, store, sql, database):
         store.add_tag(name, tag_id=name)
     one = store.add_credential("Core", "admin", tags=["a", "b"])
     other = connect(database.url)
-    sql(f"ALTER DATABASE {database.url.database} SET deadlock_timeout = '100ms'")
+    sql(f"ALTER DATABASE {database.url.database} SET deadlock_timeout = '2s'")
     store.close()
+    waiting = (
+        "SELECT 1 FROM pg_locks WHERE NOT granted "
+        "AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+    )
     with other.cursor() as cursor:
-        cursor.execute("SET deadlock_timeout = '10s'")
+        cursor.execute("SET deadlock_timeout = '1min'")
         cursor.execute("SELECT 1 FROM tags WHERE id = 'b' FOR UPDATE")
         done = threading.Thread(target=store.associate, args=(one, "b", 5))
         done.start()
-        while not sql("SELECT 1 FROM pg_locks WHERE NOT granted"):
+        while not sql(waiting):
             pass
         cursor.execute("UPDATE credentials SET name = 'x' WHERE id = %s", (one,))
     other.commit()
@@ -238,7 +242,7 @@ if child:
 
 def test_a_forked_child_does_not_speak_on_its_parents_connections(store, database):
     url = database.url.render_as_string(hide_password=False)
-    done = subprocess.run([sys.executable, "-c", FORKED], input=url, text=True, capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", FORKED], input=url, text=True, capture_output=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
 
 

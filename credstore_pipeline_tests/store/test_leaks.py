@@ -1,6 +1,7 @@
 """A canary password and canary keys, searched for wherever they could come to light."""
 
 import base64
+import contextlib
 import json
 import logging
 import os
@@ -41,6 +42,7 @@ def telling_server():
         "log_statement": "all",
         "log_min_error_statement": "debug5",
         "log_error_verbosity": "verbose",
+        "autovacuum": "off",
     }
     with embedded_server(base, settings=settings) as server:
         yield server
@@ -99,16 +101,13 @@ def test_no_secret_comes_to_light(telling_server, caplog, capfd):
         "repr": repr(results).encode(),
     }
     assert {name: found_in(content) for name, content in surfaces.items()} == {name: [] for name in surfaces}
-
-
-def test_no_secret_stands_in_the_servers_files(telling_server):
     data = telling_server.home / "server" / "data"
-    if not os.access(data, os.R_OK):
-        pytest.skip("the server's files belong to another user")
     files = [path for path in data.rglob("*") if path.is_file() and path.stat().st_size < 64 << 20]
     assert len(files) > 100
     for path in files:
-        assert found_in(path.read_bytes()) == [], path.name
+        # The server may take one away meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            assert found_in(path.read_bytes()) == [], path.name
 
 
 def test_the_search_finds_what_it_looks_for():

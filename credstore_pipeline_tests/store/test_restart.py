@@ -19,7 +19,9 @@ from credstore_pipeline.store import CredentialStore, OutcomeUnknown, StoreSetti
 
 # What was committed has to be there after a crash of the server, though not after one of the machine.
 SURVIVING = {"fsync": "off", "synchronous_commit": "on", "shared_buffers": "32MB", "autovacuum": "off"}
-PATIENT = StoreSettings(pool_size=8, attempts=100, first_wait_s=0.02, longest_wait_s=0.2, jitter_s=0.02)
+PATIENT = StoreSettings(
+    pool_size=8, attempts=10_000, retry_max_s=300, first_wait_s=0.02, longest_wait_s=0.2, jitter_s=0.02
+)
 PASSWORDS = {f"c{number}": f"password {number}" for number in range(4)}
 
 
@@ -60,9 +62,9 @@ def store(server):
 
 def test_a_server_that_is_still_starting_is_waited_for(server, store):
     server.stop()
+    began = time.monotonic()
     late = threading.Timer(1.0, server.start)
     late.start()
-    began = time.monotonic()
     with CredentialStore(server.url, "a key", settings=PATIENT) as early:
         early.initialize()
         assert early.list_tags() == []

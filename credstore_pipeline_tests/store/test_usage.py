@@ -28,7 +28,7 @@ def test_a_success_is_counted_on_both_with_its_time(store, pair, sql):
             "SELECT last_used, last_success, last_failure,"
             f" extract(epoch FROM (now() AT TIME ZONE 'UTC') - last_used), updated_at > created_at FROM {table}"
         )
-        assert abs((used - success).total_seconds()) < 0.01
+        assert abs((used - success).total_seconds()) < 1
         assert (failure, changed) == (None, True)
         assert abs(age) < 60
 
@@ -147,7 +147,7 @@ def test_no_increment_of_several_processes_is_lost(store, pair, sql, database):
         process.stdin.close()
     for _ in range(40):
         store.update_credential_status(*pair, True)
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
     assert counters(sql) == counters(sql, "credential_tags") == [(160, 0)]
 
 
