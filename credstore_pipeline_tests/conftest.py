@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 from credstore_pipeline.core.deployment import Target
 from credstore_pipeline.embedded import EmbeddedServer, embedded_server
@@ -33,6 +34,16 @@ PREFIX = "credstore-tests-"
 LEFT_OVER_S = 3600
 
 _numbers = itertools.count()
+
+# How long an example takes says something of the machine alone; `make soak` draws other examples each time.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CREDSTORE_SOAK_EXAMPLES" not in os.environ,
+    database=None,
+)
+settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:

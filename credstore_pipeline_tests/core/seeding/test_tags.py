@@ -88,7 +88,7 @@ def test_a_load_that_is_running_keeps_seeding_out(seeding, database):
 def test_several_seedings_at_once_make_each_tag_once(seeding, sql):
     made = []
     many = [
-        threading.Thread(target=lambda n=n: made.append(seed_tags(seeding(lock_wait_s=20), f"r{n}").numbers["made"]))
+        threading.Thread(target=lambda n=n: made.append(seed_tags(seeding(lock_wait_s=300), f"r{n}").numbers["made"]))
         for n in range(4)
     ]
     for one in many:
