@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import tenacity
 from hypothesis import HealthCheck, settings
 
 from credstore_pipeline.core.deployment import Target
@@ -115,8 +116,10 @@ def database(postgres: EmbeddedServer, administrator: sa.Engine) -> Iterator[Tar
     with administrator.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY"))
     yield Target(postgres.url("postgres").set(database=name))
-    with administrator.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    # The server ends the sessions that are left, and waits 5 s for that.
+    for attempt in tenacity.Retrying(stop=tenacity.stop_after_attempt(5), reraise=True):
+        with attempt, administrator.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture

@@ -79,23 +79,32 @@ class Command:
         self.wait()
 
 
-def start(lab: Lab, *arguments: str, raise_in: tuple[str, str] | None = None, **settings: str) -> Command:
+def start(
+    lab: Lab,
+    *arguments: str,
+    raise_in: tuple[str, str] | None = None,
+    stop_in: str | None = None,
+    **settings: str,
+) -> Command:
     """Start a command on a lab; materialize everything unless told otherwise.
 
     Args:
         lab: Whose environment it gets.
         arguments: What follows `dagster`.
         raise_in: A function (`module:name`) that raises a ValueError instead, and that error's text.
+        stop_in: A function (`module:name`) in which the process stops until it is killed or told to go on.
         settings: Further environment variables.
     """
     place = lab.folder / "output"
     place.mkdir(exist_ok=True)
     output = place / f"{len(list(place.iterdir()))}.txt"
+    output.touch(mode=0o600)
     told = {
         "environment": lab.environment(**settings),
         "arguments": arguments or MATERIALIZE,
         "output": str(output),
         "raise_in": raise_in,
+        "stop_in": stop_in,
     }
     return Command(_ask(told), output)
 
@@ -166,6 +175,8 @@ def _run(question: dict[str, Any]) -> int:
     if question["raise_in"]:
         place, text = question["raise_in"]
         _make_raise(place, text)
+    if question["stop_in"]:
+        _make_stop(question["stop_in"])
     sys.argv = ["dagster", *question["arguments"]]
     try:
         importlib.import_module("dagster._cli").main()
@@ -178,12 +189,27 @@ def _make_raise(place: str, text: str) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ValueError(text)
 
+    setattr(*_found(place), fail)
+
+
+def _make_stop(place: str) -> None:
+    owner, name = _found(place)
+    whole = getattr(owner, name)
+
+    def stop(*arguments: Any, **how: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return whole(*arguments, **how)
+
+    setattr(owner, name, stop)
+
+
+def _found(place: str) -> tuple[Any, str]:
     module, _, name = place.partition(":")
     owner: Any = importlib.import_module(module)
     *path, last = name.split(".")
     for part in path:
         owner = getattr(owner, part)
-    setattr(owner, last, fail)
+    return owner, last
 
 
 if __name__ == "__main__":

@@ -97,21 +97,30 @@ def test_a_real_deadlock_with_the_application_ends_well_for_both(loaded):
     at = loaded
     with source(at) as store:
         store.execute("UPDATE credentials SET username = 'renamed'")
-    # The load is the one to notice, so that it is the one that has to give way.
     at.sql(f"ALTER DATABASE {at.database.url.database} SET deadlock_timeout = '50ms'")
-    first, *_, last = sorted(row[0] for row in at.sql("SELECT id FROM public.credentials"))
+    first, middle, *_, last = sorted(row[0] for row in at.sql("SELECT id FROM public.credentials"))
     run = flow(at)
     cargo = run.cargo()
-    with session(at.database) as application:
-        application.exec_driver_sql("SET LOCAL deadlock_timeout = '30s'")
-        application.exec_driver_sql("SELECT 1 FROM public.credentials WHERE id = %s FOR UPDATE", (last,))
+    held = "SELECT 1 FROM public.credentials WHERE id = %s FOR UPDATE"
+    change = ("UPDATE public.credentials SET key_file = '/a' WHERE id = %s", (first,))
+    with session(at.database) as gate, session(at.database) as application:
+        application.exec_driver_sql("SET LOCAL deadlock_timeout = '600s'")
+        pid = application.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        application.exec_driver_sql(held, (last,))
+        gate.exec_driver_sql(held, (middle,))
         load = threading.Thread(target=run.load, args=(cargo,))
+        update = threading.Thread(target=application.exec_driver_sql, args=change)
         load.start()
         try:
-            await_waiting(application, run.run_id)
-            # Waits for the load, which waits for us.
-            application.exec_driver_sql("UPDATE public.credentials SET key_file = '/a' WHERE id = %s", (first,))
+            # The load has the first row and waits for the middle one; the application waits for the first.
+            await_waiting(gate, "application_name", f"credstore {run.run_id}")
+            update.start()
+            await_waiting(gate, "pid", pid)
         finally:
+            # The load goes on to the last row. It begins to wait last: it is the one to notice, and to give way.
+            gate.get_transaction().commit()
+            if update.ident:
+                update.join()
             application.get_transaction().commit()
             load.join()
     assert run.tried_again
@@ -120,12 +129,11 @@ def test_a_real_deadlock_with_the_application_ends_well_for_both(loaded):
     assert at.sql("SELECT id FROM public.credentials WHERE key_file = '/a'") == [(first,)]
 
 
-def await_waiting(connection, run_id):
-    """Wait until the run's session waits for a lock."""
-    deadline = time.monotonic() + 30
+def await_waiting(connection, column, value):
+    """Wait until the session with that value waits for a lock."""
+    deadline = time.monotonic() + 60
     while not connection.exec_driver_sql(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'",
-        (f"credstore {run_id}",),
+        f"SELECT count(*) FROM pg_stat_activity WHERE {column} = %s AND wait_event_type = 'Lock'", (value,)
     ).scalar_one():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -163,7 +171,7 @@ def test_a_key_that_changed_between_the_stages_is_not_tried_again(loaded):
     at = loaded
     run = flow(at)
     cargo = run.cargo()
-    at.sql("UPDATE credstore_sync.data_key SET wrapped = overlay(wrapped PLACING '\\x0000' FROM 20)")
+    at.sql("UPDATE credstore_sync.data_key SET wrapped = set_byte(wrapped, 19, get_byte(wrapped, 19) # 255)")
     before = at.state(), at.state("credstore_sync")
     with pytest.raises(TargetKeyChanged):
         run.load(cargo)

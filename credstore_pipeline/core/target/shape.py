@@ -134,7 +134,8 @@ SELECT relkind::text,
              WHERE ev_class = c.oid AND relkind IN ('r', 'p')),
            (SELECT 'has check constraints: ' || string_agg(conname, ', ' ORDER BY conname) FROM pg_constraint
              WHERE conrelid = c.oid AND contype = 'c'),
-           (SELECT 'has unique indexes that the application does not make: ' || string_agg(i.relname, ', ' ORDER BY 1)
+           (SELECT 'has unique indexes that the application does not make: '
+                   || string_agg(i.relname, ', ' ORDER BY i.relname)
               FROM pg_index JOIN pg_class i ON i.oid = indexrelid
              WHERE indrelid = c.oid AND indisunique AND NOT indisprimary
                AND NOT (c.relname = 'tags' AND i.relname = 'ix_tags_name'))

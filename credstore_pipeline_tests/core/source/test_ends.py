@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_the_reading_process_ends_with_its_parents_pipe(tmp_path: Path) -> None:
         assert process.poll() is None
         process.stdin.close()
         try:
-            assert process.wait(timeout=2) == 1
+            assert process.wait(timeout=60) == 1
         finally:
             process.kill()
 
@@ -172,7 +173,8 @@ def test_the_core_of_the_reading_process_needs_the_standard_library_alone() -> N
 def five(tmp_path: Path) -> tuple[Path, list[str]]:
     store = make_orm(tmp_path / "store.db")
     backups = tmp_path / "backups"
-    return backups, [take_snapshot(store, backups, KEY, now, f"run-{i}").name for i in range(5)]
+    moments = iter(datetime(2025, 4, 3, hour, tzinfo=UTC) for hour in range(24))
+    return backups, [take_snapshot(store, backups, KEY, moments.__next__, f"run-{i}").name for i in range(5)]
 
 
 def test_names_are_given_oldest_first(five: tuple[Path, list[str]]) -> None:

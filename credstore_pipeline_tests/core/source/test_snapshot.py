@@ -32,6 +32,7 @@ OWN_PROCESS = 0
 
 COMMITTING = """
 connection.execute("PRAGMA journal_mode=MODE")
+connection.execute("PRAGMA synchronous=OFF")  # a slow disk would let no reader in; no crash is tried
 add(0)
 print("ready", flush=True)
 i, longest = 0, 0.0
@@ -151,7 +152,7 @@ def test_a_source_in_use_gives_one_consistent_moment(store: Path, backups: Path,
     """The writer adds a credential and its association in one transaction, all the time."""
     with writer(COMMITTING.replace("MODE", mode), store) as process:
         assert process.stdout
-        taken = [take_snapshot(store, backups, KEY, now, f"run-{i}").manifest for i in range(4)]
+        taken = [take_snapshot(store, backups, KEY, now, f"run-{i}", busy_wait_s=60).manifest for i in range(4)]
         i, longest_s = process.stdout.readline().split()
         assert process.poll() is None
     counts = [manifest.counts for manifest in taken]
@@ -161,7 +162,7 @@ def test_a_source_in_use_gives_one_consistent_moment(store: Path, backups: Path,
     assert [manifest.way for manifest in taken] == ["in place"] * 4
     blocked = [manifest.writers_blocked_s for manifest in taken]
     assert blocked == [0] * 4 if mode == "WAL" else min(blocked) > 0
-    assert float(longest_s) < 20
+    assert float(longest_s) < 30
 
 
 def test_a_wal_source_with_an_idle_writer_keeps_its_bytes(store: Path, backups: Path) -> None:

@@ -194,7 +194,7 @@ def test_lock_timeout_may_be_tried_again(database):
 def test_deadlock_may_be_tried_again(database):
     run(database, "CREATE TABLE public.a (n integer)", "CREATE TABLE public.b (n integer)")
     engine = make_engine(database, "run")
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=60)
     failures = []
 
     def lock(first: str, second: str) -> None:

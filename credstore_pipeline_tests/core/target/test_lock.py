@@ -3,14 +3,15 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+import types
 
 import pytest
 import sqlalchemy as sa
 
 from credstore_pipeline.core.errors import LoadLocked
+from credstore_pipeline.core.target import lock
 from credstore_pipeline.core.target.connect import make_engine, transaction
-from credstore_pipeline.core.target.lock import lock_holders, lock_key, take_lock
+from credstore_pipeline.core.target.lock import POLL_S, lock_holders, lock_key, take_lock
 
 RUN = "4f0c7a1e-1111-4111-8111-000000000001"
 
@@ -26,19 +27,20 @@ def is_free(engine, schema="public"):
         return connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(lock_key(schema)))).scalar()
 
 
-def test_a_second_run_waits_and_then_names_the_holder(connection, other):
+def test_a_second_run_waits_and_then_names_the_holder(connection, other, monkeypatch):
+    clock, waits = [0.0], []
+    monkeypatch.setattr(lock, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def sleep(seconds):
+        waits.append(seconds)
+        clock[0] += seconds
+
     with transaction(other, "the other") as holder:
         take_lock(holder, "public", 0)
         pid = holder.connection.driver_connection.info.backend_pid
-        waits = []
-
-        def sleep(seconds):
-            waits.append(seconds)
-            time.sleep(0.01)
-
         with pytest.raises(LoadLocked, match=rf"run {RUN} \(pid {pid}, in a transaction since \d{{4}}-\d\d-\d\d "):
-            take_lock(connection, "public", 0.1, sleep=sleep)
-        assert waits
+            take_lock(connection, "public", 2 * POLL_S, sleep=sleep)
+        assert waits == [POLL_S] * 2
         assert connection.execute(sa.text("SELECT 1")).scalar() == 1, "the waiting transaction is whole"
 
 
@@ -59,7 +61,7 @@ def test_a_run_that_waits_gets_the_lock_and_sees_what_was_committed(engine, othe
     with transaction(engine, "a test") as connection:
         timer = threading.Timer(0.1, holder.commit)
         timer.start()
-        take_lock(connection, "public", 10)
+        take_lock(connection, "public", 60)
         assert connection.execute(sa.text("SELECT count(*) FROM public.t")).scalar() == 1
         timer.join()
     holder.close()
@@ -80,7 +82,7 @@ input()
         assert not is_free(engine)
         os.kill(holder.pid, signal.SIGKILL)
     with transaction(engine, "a test") as connection:
-        take_lock(connection, "public", 5)
+        take_lock(connection, "public", 60)
 
 
 def test_schemas_have_locks_of_their_own(connection, other):

@@ -202,7 +202,7 @@ def test_a_reader_in_the_way_is_named_after_short_tries(database, engine, execut
         ) as caught:
             began = time.monotonic()
             widen_password(engine, "public", tries=2, lock_max_s=0.1, sleep=pauses.append)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     assert type(caught.value) is TargetError, "trying again at once would hold up the application's readers"
     assert len(pauses) == 1
     assert password_type(engine) == "character varying(1024)"
