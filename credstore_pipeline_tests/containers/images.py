@@ -40,11 +40,17 @@ class Buildah:
         """Make the base image: this machine's Debian with Python, and nothing else."""
         if BASE in self("images", "--format", "{{.Name}}"):
             return
-        container = self("from", "scratch").strip()
-        root = self("mount", container).strip()
-        command = ["debootstrap", "--variant=minbase", f"--include={','.join(PYTHON)}", _release(), root]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-3000:]
+        # A download may fail that succeeds a moment later; what is there half is begun anew.
+        for tried in range(3):
+            container = self("from", "scratch").strip()
+            root = self("mount", container).strip()
+            command = ["debootstrap", "--variant=minbase", f"--include={','.join(PYTHON)}", _release(), root]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode == 0:
+                break
+            assert tried < 2, done.stdout[-3000:]
+            self("umount", container)
+            self("rm", container)
         self("umount", container)
         self("commit", "-q", container, BASE)
         self("rm", container)

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -28,16 +27,10 @@ from credstore_pipeline_tests.containers.compose import (
     variables_of,
 )
 from credstore_pipeline_tests.lab import OURS, ROOT
+from credstore_pipeline_tests.ports import free_port
 
 BIN = Path(sys.executable).parent
 FINAL = ("SUCCESS", "FAILURE", "CANCELED")
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody has just now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class System:
@@ -65,7 +58,7 @@ class System:
             name = next(one for one, service in waiting.items() if ready >= set(service.get("depends_on", {})))
             for needed, told in waiting.pop(name).get("depends_on", {}).items():
                 if told["condition"] == "service_completed_successfully":
-                    assert self.processes[needed].wait(60) == 0, self.log(needed)
+                    assert self.processes[needed].wait(300) == 0, self.log(needed)
                 else:
                     assert told["condition"] == "service_healthy"
                     self.healthy(needed)
@@ -85,7 +78,7 @@ class System:
         path = os.pathsep.join([*map(str, found), plain["PATH"]])
         return {**plain, **told, "PATH": path, **({"PGPORT": str(self.server.port)} if name == "postgres" else {})}
 
-    def healthy(self, name: str, max_s: float = 90) -> None:
+    def healthy(self, name: str, max_s: float = 300) -> None:
         """Wait until the service's own health check says so; it sees nothing that the entry point exported."""
         service = self._services[name]
         told = service.get("healthcheck", {}).get("test")
@@ -128,7 +121,7 @@ class System:
         wanted = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
         return list(self.ask(RUNS, filter=wanted if tags else {})["runsOrError"]["results"])
 
-    def ended(self, found: Callable[[], list[dict[str, Any]]], max_s: float = 150) -> dict[str, Any]:
+    def ended(self, found: Callable[[], list[dict[str, Any]]], max_s: float = 600) -> dict[str, Any]:
         """Wait until the newest of the runs ended; returns it."""
         deadline = time.monotonic() + max_s
         while True:
@@ -140,12 +133,12 @@ class System:
 
     def stop(self) -> None:
         """End every service."""
-        for process in self.processes.values():
+        # Whoever depends on another goes first, and finds none gone.
+        for process in reversed(self.processes.values()):
             if process.poll() is None:
                 process.terminate()
-        for process in self.processes.values():
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

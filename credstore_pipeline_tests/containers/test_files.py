@@ -205,6 +205,7 @@ def test_the_compose_files_are_valid_by_their_schema(more):
 def test_the_dockerfile_passes_its_linter():
     tally = DAGSTER.replace("dagster", "tally")
     # Two images are made from one file, so one of them is never what the last stage needs.
-    command = [tally, "lint", "--fail-level", "info", "--ignore", "tally/no-unreachable-stages", "docker/Dockerfile"]
+    command = [tally, "lint", "--fail-level", "info", "--slow-checks", "off"]
+    command += ["--ignore", "tally/no-unreachable-stages", "docker/Dockerfile"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,8 +15,8 @@ from credstore_pipeline.embedded import EmbeddedServer, embedded_server
 from credstore_pipeline_tests.conftest import THROWAWAY
 from credstore_pipeline_tests.containers.compose import compose, dockerfile
 from credstore_pipeline_tests.containers.images import Buildah
-from credstore_pipeline_tests.containers.system import free_port
 from credstore_pipeline_tests.lab import ROOT
+from credstore_pipeline_tests.ports import free_port
 
 pytestmark = pytest.mark.ci
 
@@ -117,14 +117,14 @@ def test_the_code_server_of_the_image_answers_its_health_check(buildah, code, se
     check = [port if word == "4000" else word for word in dockerfile()["code"].healthcheck]
     running = subprocess.Popen(buildah.command(container, start, volume=secrets, **declared("init", server)))
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while subprocess.run(buildah.command(container, check, volume=secrets), capture_output=True).returncode:
             assert running.poll() is None
             assert time.monotonic() < deadline
             time.sleep(1)
     finally:
         running.terminate()
-        running.wait(30)
+        running.wait(120)
 
 
 def test_a_check_shows_its_docs_in_the_image(buildah, code, tmp_path):

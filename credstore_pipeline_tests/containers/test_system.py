@@ -11,7 +11,8 @@ from credstore_pipeline.demo.stores import build_store
 from credstore_pipeline.embedded import embedded_server
 from credstore_pipeline.store import CredentialStore
 from credstore_pipeline_tests.conftest import THROWAWAY
-from credstore_pipeline_tests.containers.system import System, free_port
+from credstore_pipeline_tests.containers.system import System
+from credstore_pipeline_tests.ports import free_port
 
 EVERY_MINUTE = {"CREDSTORE_RESYNC_CRON": "* * * * *", "CREDSTORE_RESYNC_ENABLED": "true"}
 

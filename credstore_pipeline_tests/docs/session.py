@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ from pathlib import Path
 from credstore_pipeline_tests.docs.blocks import ROOT, Block
 from credstore_pipeline_tests.lab import OURS
 
-SERVES_S = 120
+SERVES_S = 300
 AGAIN_S, STOPS_S = 45, 300
 
 
@@ -34,13 +33,6 @@ def clone(folder: Path) -> Path:
             (venv / part.name).symlink_to(part)
     (venv / ".ready").touch()
     return folder
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody has just now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Session:
@@ -137,7 +129,7 @@ class Session:
         """End the shell and everything that it started."""
         self.stop()
         self._shell.stdin.close()
-        self._shell.wait(20)
+        self._shell.wait(120)
 
     def _file(self, kind: str) -> Path:
         self._typed += 1

@@ -13,7 +13,8 @@ from credstore_pipeline.embedded import embedded_server
 from credstore_pipeline.reference.pages import pages
 from credstore_pipeline_tests.containers.system import _programs
 from credstore_pipeline_tests.docs.blocks import ROOT, Block, blocks, commands
-from credstore_pipeline_tests.docs.session import Session, clone, free_port
+from credstore_pipeline_tests.docs.session import Session, clone
+from credstore_pipeline_tests.ports import free_port
 from credstore_pipeline_tests.window import test_runbook
 
 pytestmark = pytest.mark.ci
@@ -79,7 +80,7 @@ def test_the_page_of_commands_goes_from_the_first_look_to_a_settled_conflict(rea
     assert sorted(text for _, text in found) == ["as PostgreSQL has it", "as SQLite has it"]
     at.run(completion)
     left = [file for file in (at.folder / "home-of-the-reader").rglob("*") if file.is_file()]
-    assert any("credstore" in file.read_text() for file in left)
+    assert any("credstore" in file.read_text(errors="replace") for file in left)
 
 
 def test_the_window_is_opened_by_the_page_of_the_window(reader):

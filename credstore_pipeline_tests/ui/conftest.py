@@ -62,7 +62,7 @@ def noted() -> Noted:
 @pytest.fixture
 def page(chromium: Browser, noted: Noted) -> Iterator[Page]:
     """A page whose every request and answer is noted."""
-    opened = noted.watch(chromium.new_page(viewport={"width": 1500, "height": 1100}))
+    opened = noted.watch(chromium.new_page(viewport={"width": 1500, "height": 1100}, locale="en-US"))
     yield opened
     opened.close()
 

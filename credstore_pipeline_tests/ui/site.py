@@ -3,8 +3,8 @@
 import gzip
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,11 +18,12 @@ from typing import Any
 from playwright.sync_api import Browser, Page, Response, WebSocket, sync_playwright
 
 from credstore_pipeline_tests.lab import OURS, ROOT
+from credstore_pipeline_tests.ports import free_port
 
 CHROMIUM = "/usr/bin/chromium"
 START_S = 300
 RUN_S = 600
-SHOWN_MS = 30_000
+SHOWN_MS = 120_000
 SETTLED_MS = 1_500
 """Pictures are drawn a moment after their text is there."""
 
@@ -52,9 +53,7 @@ class Site:
 
     def start(self, **more: str) -> None:
         """Start it with further settings, and wait until it loaded the code."""
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
+        self.port = free_port()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         environment = {
             **kept,
@@ -196,10 +195,18 @@ def browser() -> Iterator[Browser]:
 
 
 def materialize_all(page: Page, url: str) -> None:
-    """Click the button that launches everything on a page of assets."""
+    """Click the button that launches everything on a page of assets; the list of runs tells whether it did."""
     page.goto(url)
     page.get_by_role("button", name="Materialize all").click()
-    page.get_by_text("Launched run").wait_for()
+
+
+def says(page: Page, pattern: str) -> str:
+    """The page's text as soon as it says that; what was seen before is shown while it is read anew."""
+    until = time.monotonic() + SHOWN_MS / 1000
+    while not re.search(pattern, text := page.inner_text("body"), re.MULTILINE):
+        assert time.monotonic() < until, f"no {pattern!r} in {text}"
+        page.wait_for_timeout(250)
+    return text
 
 
 def _as_bytes(frame: str | bytes) -> bytes:
