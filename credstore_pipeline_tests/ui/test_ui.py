@@ -53,7 +53,7 @@ def test_the_graph_reads_as_the_flow(site, page, noted, shot):
     page.get_by_role("button", name="Materialize all").wait_for()
     for group in GROUPS:
         # Once in the list of groups, once in the graph.
-        page.get_by_text(group, exact=True).nth(1).wait_for()
+        page.get_by_text(group, exact=True).locator("visible=true").nth(1).wait_for()
     page.wait_for_timeout(SETTLED_MS)
     noted.keep(page)
     left = {}
