@@ -185,8 +185,15 @@ def test_killed_during_commit_it_is_committed_whole_or_not_at_all_and_the_next_r
 
 
 @pytest.mark.ci
-def test_killed_while_all_cores_open_passwords_no_process_of_the_run_is_left_soon_after(lab):
+def test_killed_while_all_cores_open_passwords_no_process_of_the_run_is_left_two_seconds_later(lab):
     at = lab("big", credentials=20_500)
+    # On a machine that stands still now and then, one of three times has to show it.
+    assert any(seconds_until_gone(at) < 2 for _ in range(3))
+    assert tables(at) == 0
+
+
+def seconds_until_gone(at):
+    """Kill a run while all cores open passwords; give the time until no process of it is left."""
     command = start(at)
 
     def workers():
@@ -199,8 +206,9 @@ def test_killed_while_all_cores_open_passwords_no_process_of_the_run_is_left_soo
         assert not any(word in shown for word in (TARGET_KEY.encode(), KEY_STRING.encode(), b"CREDSTORE_", b"postgres"))
     started = children(command.pid)
     command.kill()
+    killed = time.monotonic()
     await_true(lambda: not any(alive(*process) for process in started.items()), max_s=ENDED_MAX_S)
-    assert tables(at) == 0
+    return time.monotonic() - killed
 
 
 @pytest.mark.ci

@@ -272,14 +272,22 @@ with workers() as pool:
 
 
 @pytest.mark.parametrize("moment", ["busy", "idle"])
-def test_workers_are_gone_soon_after_the_run_is_killed(moment):
+def test_workers_are_gone_two_seconds_after_the_run_is_killed(moment):
+    # On a machine that stands still now and then, one of three times has to show it.
+    assert any(seconds_until_gone(moment) < 2 for _ in range(3))
+
+
+def seconds_until_gone(moment):
+    """Kill a run at work or at rest; give the time until its workers are gone."""
     with subprocess.Popen([sys.executable, "-c", RUN, moment], stdout=subprocess.PIPE, text=True) as run:
         pids = [int(pid) for pid in run.stdout.readline().split()]
         assert len(pids) == 2
         assert not any(is_gone(pid) for pid in pids)
         run.kill()
         run.wait()
+        began = time.monotonic()
         assert wait_for(lambda: all(is_gone(pid) for pid in pids), SOON_S)
+        return time.monotonic() - began
 
 
 HOLDER = """
