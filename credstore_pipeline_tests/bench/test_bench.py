@@ -21,6 +21,7 @@ from credstore_pipeline.demo.stores import build_store
 HOLD_200_MB = "import time; held = bytearray(b'x') * 200_000_000; time.sleep(3)"
 
 
+@pytest.mark.ci
 def test_memory_of_a_command_and_of_its_children_is_seen(tmp_path: Path) -> None:
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLD_200_MB!r}]); sys.exit(3)"
     seen = measure([sys.executable, "-c", child], os.environ, tmp_path / "logs" / "a.log")
@@ -31,6 +32,7 @@ def test_memory_of_a_command_and_of_its_children_is_seen(tmp_path: Path) -> None
     assert 190 < seen.together_mb < 300
 
 
+@pytest.mark.ci
 def test_memory_of_the_measuring_process_does_not_count(tmp_path: Path) -> None:
     held = bytearray(b"x") * 300_000_000
     seen = measure([sys.executable, "-c", "import time; time.sleep(3)"], os.environ, tmp_path / "a.log")

@@ -106,7 +106,8 @@ def test_a_server_that_never_comes_is_given_up_with_what_was_waited_for(init_her
     assert "gave up after" in err
 
 
-@pytest.mark.parametrize("late_s", [1, pytest.param(10, marks=pytest.mark.ci)])
+@pytest.mark.ci
+@pytest.mark.parametrize("late_s", [1, 10])
 def test_a_server_that_starts_late_is_waited_for(init, own_server, late_s):
     server, stop = own_server()
     place = server.url("late").render_as_string(hide_password=False)

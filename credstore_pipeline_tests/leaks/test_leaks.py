@@ -171,7 +171,7 @@ STAGES = {
 
 
 @pytest.mark.parametrize(
-    "stage", [stage if stage == "load" else pytest.param(stage, marks=pytest.mark.ci) for stage in STAGES]
+    "stage", [stage if stage == "extract" else pytest.param(stage, marks=pytest.mark.ci) for stage in STAGES]
 )
 def test_an_exception_that_quotes_a_password_ends_the_run_and_is_not_repeated(aviary, stage):
     said = run(aviary, expected=1, raise_in=(STAGES[stage], f"cannot read {canaries.canary('in an exception')}"))

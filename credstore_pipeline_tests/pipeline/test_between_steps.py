@@ -27,6 +27,7 @@ def test_a_step_alone_takes_nothing_from_another_run_and_says_where_to_start(lab
     assert at.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
 
 
+@pytest.mark.ci
 def test_files_between_steps_are_the_owners_alone_and_leave_with_the_next_run(lab):
     at = lab("lost_env")
     refused = at.run(CREDSTORE_MISSING_TAGS="placeholder")

@@ -97,6 +97,7 @@ def test_killed_after_a_stage_it_leaves_the_target_untouched_and_the_next_run_do
     assert not list(at.snapshots.glob("*.partial"))
 
 
+@pytest.mark.ci
 def test_killed_in_the_middle_of_the_load_it_is_rolled_back_and_the_next_run_does_it_all(lab):
     at = lab("web")
     at.sql(W5FF43A7.replace("{schema}", "public"))

@@ -32,7 +32,7 @@ FLAVOURS = [
     "migration_tags",
     "demo",
 ]
-NOTHING_IN_IT = ["setup_as_shipped", "setup_empty"]
+NOTHING_IN_IT = [pytest.param("setup_as_shipped", marks=pytest.mark.ci), "setup_empty"]
 
 
 def opened(stored):
