@@ -109,6 +109,13 @@ def administrator(postgres: EmbeddedServer) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
+@tenacity.retry(stop=tenacity.stop_after_attempt(5), reraise=True)
+def drop_database(administrator: sa.Engine, name: str) -> None:
+    """Drop a test's database; the server ends the sessions that are left, and waits only 5 s for that."""
+    with administrator.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture
 def database(postgres: EmbeddedServer, administrator: sa.Engine) -> Iterator[Target]:
     """Make an empty database of the test's own, schema `public`, and drop it afterwards."""
@@ -116,10 +123,7 @@ def database(postgres: EmbeddedServer, administrator: sa.Engine) -> Iterator[Tar
     with administrator.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY"))
     yield Target(postgres.url("postgres").set(database=name))
-    # The server ends the sessions that are left, and waits 5 s for that.
-    for attempt in tenacity.Retrying(stop=tenacity.stop_after_attempt(5), reraise=True):
-        with attempt, administrator.connect() as connection:
-            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    drop_database(administrator, name)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg2
@@ -16,6 +15,7 @@ from credstore_pipeline.core.errors import EmbeddedServerError
 from credstore_pipeline.embedded import embedded_server
 from credstore_pipeline_tests.conftest import THROWAWAY
 from credstore_pipeline_tests.ports import free_port
+from credstore_pipeline_tests.waiting import await_true, process_state
 
 CANARY = "canary-4d1f0a77-key-of-the-environment"
 
@@ -55,10 +55,7 @@ def another_user(base):
 
 def runs(pid):
     """Whether a process runs; one that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    return process_state(pid) not in (None, "Z")
 
 
 def answers(url):
@@ -117,9 +114,7 @@ def test_a_killed_server_starts_again(base):
     """Its pid file is left, and may name a process that lives."""
     with embedded_server(base, settings=THROWAWAY) as server:
         os.kill(server.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 60
-        while runs(server.pid) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        await_true(lambda: not runs(server.pid), max_s=60)
         with embedded_server(base, settings=THROWAWAY) as again:
             assert again.pid != server.pid
             assert answers(again.url())

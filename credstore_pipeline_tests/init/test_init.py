@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from credstore_pipeline.core.seeding.seed import prepare_tables
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline_tests.pipeline.flow import opened
+from credstore_pipeline_tests.waiting import await_true, waiting_for_locks
 
 KEY = "a made-up target key"
 PASSWORD = "canary-2d9e-init"
@@ -147,15 +149,7 @@ def target_of(place):
 
 
 def wait_for_waiter(place):
-    waiting = (
-        "SELECT count(*) FROM pg_locks WHERE NOT granted "
-        "AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
-    )
-    for _ in range(1200):
-        if rows(place, waiting) != [(0,)]:
-            return
-        time.sleep(0.05)
-    raise AssertionError("the program does not wait for the table")
+    await_true(lambda: waiting_for_locks(partial(rows, place)), said=lambda: "the program does not wait for the table")
 
 
 def test_a_load_that_is_running_is_waited_for(init, database):

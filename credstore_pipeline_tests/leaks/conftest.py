@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from credstore_pipeline.core.deployment import Target
 from credstore_pipeline.embedded import EmbeddedServer, embedded_server
-from credstore_pipeline_tests.conftest import THROWAWAY
+from credstore_pipeline_tests.conftest import THROWAWAY, drop_database
 from credstore_pipeline_tests.lab import ALLOW_ALL, Lab
 from credstore_pipeline_tests.leaks import canaries
 from credstore_pipeline_tests.leaks.canaries import Found, needles, search, search_folder
@@ -109,5 +109,4 @@ def aviary(telling_server: EmbeddedServer, tmp_path: Path) -> Iterator[Callable[
     lab = Lab(tmp_path, Target(url), canaries.aviary(tmp_path / "store"), settings)
 
     yield Aviary(lab, telling_server, telling_server.log_path.stat().st_size)
-    with administrator.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    drop_database(administrator, name)

@@ -1,7 +1,6 @@
 """Two runs at once: one wins, the other ends without harm, and no older snapshot overwrites a newer load."""
 
 import threading
-import time
 
 import dagster as dg
 import pytest
@@ -11,6 +10,7 @@ from credstore_pipeline.core.taking import take
 from credstore_pipeline_tests.core.target.ddl import W5FF43A7
 from credstore_pipeline_tests.pipeline.flow import content, flow, in_source, session, source
 from credstore_pipeline_tests.pipeline.launcher import start
+from credstore_pipeline_tests.waiting import await_true, waiting_for_locks
 
 
 @pytest.fixture
@@ -37,16 +37,15 @@ def stop_loads_half_way(connection):
 
 def await_blocked(at, count=1):
     """Wait until so many loads wait for a lock, and return their run ids."""
-    deadline = time.monotonic() + 600
-    while True:
-        found = at.sql(
-            "SELECT substr(application_name, 11) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND application_name LIKE 'credstore %%' AND wait_event_type = 'Lock'"
-        )
-        if len(found) >= count:
-            return [row[0] for row in found]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    blocked = []
+
+    def found():
+        names = waiting_for_locks(at.sql).values()
+        blocked[:] = [name.removeprefix("credstore ") for name in names if name.startswith("credstore ")]
+        return len(blocked) >= count
+
+    await_true(found)
+    return blocked
 
 
 @pytest.mark.ci
@@ -198,10 +197,8 @@ def test_a_snapshot_that_another_run_still_works_on_is_not_pruned(at):
 
 
 def await_session(at, run):
-    deadline = time.monotonic() + 30
-    while not at.sql("SELECT 1 FROM pg_stat_activity WHERE application_name = %s", f"credstore {run.run_id}"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    asked = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s"
+    await_true(lambda: at.sql(asked, f"credstore {run.run_id}"))
 
 
 def test_a_lock_is_waited_for_a_little_and_then_its_holder_is_named(at):

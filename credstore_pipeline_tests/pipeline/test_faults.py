@@ -1,7 +1,6 @@
 """Faults planted into the load: what is tried again, what is not, and what rolls everything back."""
 
 import threading
-import time
 from functools import partial
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from credstore_pipeline.core.target.retry import retrying
 from credstore_pipeline_tests.core.target.ddl import F7B7109, W5FF43A7
 from credstore_pipeline_tests.pipeline.flow import already, content, flow, in_source, sealed, session, source, token
 from credstore_pipeline_tests.pipeline.launcher import start
+from credstore_pipeline_tests.waiting import await_true, waiting_for_locks
 
 
 @pytest.fixture(autouse=True)
@@ -113,9 +113,9 @@ def test_a_real_deadlock_with_the_application_ends_well_for_both(loaded):
         load.start()
         try:
             # The load has the first row and waits for the middle one; the application waits for the first.
-            await_waiting(gate, "application_name", f"credstore {run.run_id}")
+            await_true(lambda: f"credstore {run.run_id}" in waiting_for_locks(at.sql).values())
             update.start()
-            await_waiting(gate, "pid", pid)
+            await_true(lambda: pid in waiting_for_locks(at.sql))
         finally:
             # The load goes on to the last row. It begins to wait last: it is the one to notice, and to give way.
             gate.get_transaction().commit()
@@ -127,17 +127,6 @@ def test_a_real_deadlock_with_the_application_ends_well_for_both(loaded):
     assert any("40P01" in line for line in run.log)
     assert at.sql("SELECT DISTINCT username FROM public.credentials") == [("renamed",)]
     assert at.sql("SELECT id FROM public.credentials WHERE key_file = '/a'") == [(first,)]
-
-
-def await_waiting(connection, column, value):
-    """Wait until the session with that value waits for a lock."""
-    deadline = time.monotonic() + 60
-    while not connection.exec_driver_sql(
-        f"SELECT count(*) FROM pg_stat_activity WHERE {column} = %s AND wait_event_type = 'Lock'", (value,)
-    ).scalar_one():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-        connection.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
 
 
 def test_what_never_gets_better_is_given_up_after_some_tries_and_changes_nothing(lab):

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from credstore_pipeline.demo.big import KEY_STRING
+from credstore_pipeline_tests import waiting
 from credstore_pipeline_tests.core.target.ddl import W5FF43A7
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, content, flow, in_source, session
 from credstore_pipeline_tests.pipeline.launcher import start
 from credstore_pipeline_tests.pipeline.proxy import lossy
+from credstore_pipeline_tests.waiting import process_state, waiting_for_locks
 
 WORKER = b"credstore_pipeline.core.secrets.worker"
 ENDED_MAX_S = 30.0
@@ -20,19 +22,16 @@ IN_PARTIAL = "credstore_pipeline.core.source.snapshot:content_digest"
 
 
 def await_true(condition, command=None, max_s=600.0):
-    deadline = time.monotonic() + max_s
-    while not condition():
-        assert command is None or command.code is None, command.text[-3000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    def holds():
+        found = condition()
+        assert found or command is None or command.code is None, command.text[-3000:]
+        return found
+
+    waiting.await_true(holds, max_s, pause_s=0.002)
 
 
 def staged(at, asset):
     return list((at.home / "staging").glob(f"*/{asset}.sealed"))
-
-
-def is_stopped(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def tables(at):
@@ -105,11 +104,7 @@ def test_killed_in_the_middle_of_the_load_it_is_rolled_back_and_the_next_run_doe
         # Tags and credentials can be written; associations have to wait.
         application.exec_driver_sql("LOCK TABLE public.credential_tags IN SHARE MODE")
         command = start(at)
-        waiting = (
-            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
-            "AND application_name LIKE 'credstore %%' AND wait_event_type = 'Lock'"
-        )
-        await_true(lambda: at.sql(waiting), command)
+        await_true(lambda: any(name.startswith("credstore ") for name in waiting_for_locks(at.sql).values()), command)
         command.kill()
         # Although what it waited for is still held: else the load's own lock would be, too.
         await_true(lambda: not sessions(at))
@@ -216,8 +211,7 @@ def seconds_until_gone(at):
 def test_killed_while_the_snapshot_is_taken_it_leaves_a_partial_folder_that_the_next_run_removes(lab):
     at = lab("web")
     command = start(at, stop_in=IN_PARTIAL)
-    await_true(lambda: list(at.snapshots.glob("*.partial")), command)
-    await_true(lambda: is_stopped(command.pid), command)
+    await_true(lambda: process_state(command.pid) == "T", command)
     started = children(command.pid)
     command.kill()
     (partial,) = at.snapshots.glob("*.partial")

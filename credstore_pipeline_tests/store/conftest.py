@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from credstore_pipeline.core.deployment import Target
 from credstore_pipeline.embedded import EmbeddedServer
 from credstore_pipeline.store import CredentialStore, StoreSettings
+from credstore_pipeline_tests.conftest import drop_database
 
 KEY = "a made-up key of the store"
 QUICK = StoreSettings(pool_size=4, max_overflow=4, first_wait_s=0.02, longest_wait_s=0.2, jitter_s=0.02, retry_max_s=20)
@@ -28,8 +29,7 @@ def a_database(postgres: EmbeddedServer, administrator: sa.Engine) -> Iterator[T
     with administrator.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY"))
     yield Target(postgres.url("postgres").set(database=name))
-    with administrator.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    drop_database(administrator, name)
 
 
 @pytest.fixture(scope="session")

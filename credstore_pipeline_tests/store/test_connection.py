@@ -12,6 +12,7 @@ from credstore_pipeline.settings import DEFAULT_POSTGRES
 from credstore_pipeline.store import CredentialStore, PoolFull, StatementTimeout, StoreSettings, TablesMissing
 from credstore_pipeline.store.connecting import DEFAULTS, store_url
 from credstore_pipeline_tests.store.conftest import connect
+from credstore_pipeline_tests.waiting import await_true, waiting_for_locks
 
 CANARY = "canary-9c41-password"
 
@@ -153,17 +154,12 @@ def test_a_deadlock_is_tried_again(own, store, sql, database):
     other = connect(database.url)
     sql(f"ALTER DATABASE {database.url.database} SET deadlock_timeout = '2s'")
     store.close()
-    waiting = (
-        "SELECT 1 FROM pg_locks WHERE NOT granted "
-        "AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
-    )
     with other.cursor() as cursor:
         cursor.execute("SET deadlock_timeout = '1min'")
         cursor.execute("SELECT 1 FROM tags WHERE id = 'b' FOR UPDATE")
         done = threading.Thread(target=store.associate, args=(one, "b", 5))
         done.start()
-        while not sql(waiting):
-            pass
+        await_true(lambda: waiting_for_locks(sql))
         cursor.execute("UPDATE credentials SET name = 'x' WHERE id = %s", (one,))
     other.commit()
     other.close()

@@ -1,9 +1,8 @@
-import time
-
 import pytest
 
 from credstore_pipeline.store import NotFound, ValueRefused
 from credstore_pipeline_tests.store.conftest import QUICK
+from credstore_pipeline_tests.waiting import await_true
 
 PASSWORD = "pass wörd 密碼"
 
@@ -141,8 +140,5 @@ def test_a_store_is_closed_at_the_end_of_its_block_and_can_be_used_again(store, 
     with make_store(settings=settings) as other:
         other.list_tags()
         assert sql(ours) == [(1,)]
-    deadline = time.monotonic() + 60
-    while sql(ours) != [(0,)] and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert sql(ours) == [(0,)]
+    await_true(lambda: sql(ours) == [(0,)], max_s=60)
     assert other.list_tags() == []

@@ -1,15 +1,16 @@
 """A real `dagster dev` with schedule and sensor on a lab, beside which command lines launch the same jobs."""
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 
 from credstore_pipeline.demo.story import prepare_home
+from credstore_pipeline_tests import waiting
 from credstore_pipeline_tests.lab import ALLOW_ALL, OURS, Lab
 from credstore_pipeline_tests.ui.site import Site
 
@@ -21,7 +22,8 @@ ENABLED = {
     "CREDSTORE_SENSOR_MIN_S": "0",
     "CREDSTORE_LOCK_WAIT_S": "2",
 }
-WAIT_S = 600.0
+await_true = partial(waiting.await_true, pause_s=0.3)
+"""For what takes seconds and is asked of a history that others write."""
 LAUNCH = """
 mutation ($job: String!, $config: RunConfigData) {
   launchRun(executionParams: {runConfigData: $config, selector: {
@@ -102,14 +104,6 @@ class Live:
         return [
             tick for state in states for tick in self._instance.get_ticks(state.instigator_origin_id, state.selector_id)
         ]
-
-
-def await_true(condition: Callable[[], Any], max_s: float = WAIT_S, said: Callable[[], str] = str) -> None:
-    """Look until it holds; `said` tells what was there instead."""
-    until = time.monotonic() + max_s
-    while not condition():
-        assert time.monotonic() < until, said()
-        time.sleep(0.3)
 
 
 @contextmanager

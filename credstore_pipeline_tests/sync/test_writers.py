@@ -137,8 +137,7 @@ def test_a_window_under_two_writers_ends_in_a_cutover_and_a_rollback_keeps_what_
     before = content(at)
     journals = {name: at.folder / f"{name}.journal" for name in ("source", "target", "target-since")}
     # A sensor that launched at each of its ticks could always be at it when the schedule's minute comes.
-    policies = {"CREDSTORE_MAX_DELETE_FRACTION": "1", "CREDSTORE_MAX_DOWNTIME_S": "600", "CREDSTORE_LOCK_WAIT_S": "5"}
-    with live(at, **policies, CREDSTORE_SENSOR_MIN_S="80") as window:
+    with live(at, CREDSTORE_MAX_DELETE_FRACTION="1", CREDSTORE_LOCK_WAIT_S="5", CREDSTORE_SENSOR_MIN_S="80") as window:
         old, new = (writer(at, side, LONG_S, journals[side], 0.2) for side in ("source", "target"))
         began, typed, won = time.monotonic(), [], 0
         while time.monotonic() - began < seconds or won < 4 or 0 not in [command.code for command in typed]:

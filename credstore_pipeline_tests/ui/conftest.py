@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from credstore_pipeline.demo.story import prepare_home
 from credstore_pipeline.embedded import EmbeddedServer
+from credstore_pipeline_tests.conftest import drop_database
 from credstore_pipeline_tests.leaks import canaries
 from credstore_pipeline_tests.ui.site import SETTLED_MS, Noted, Site, browser
 
@@ -42,8 +43,7 @@ def site(
     made = Site(folder / "home", settings)
     yield made
     made.stop()
-    with administrator.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {DATABASE} WITH (FORCE)"))
+    drop_database(administrator, DATABASE)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -20,6 +19,7 @@ from credstore_pipeline.core.proofs.outcome import last_verify
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline_tests.pipeline.flow import content, flow, session, source
+from credstore_pipeline_tests.waiting import await_true
 from credstore_pipeline_tests.window.conftest import end
 
 ADD = "INSERT INTO tags (id, name) VALUES ('written late', 'written late')"
@@ -260,9 +260,7 @@ def test_a_run_that_is_killed_between_triggers_and_record_leaves_neither(loaded)
     assert len(triggers_of(at)) == 9
     run.send_signal(signal.SIGKILL)
     run.wait()
-    deadline = time.monotonic() + 60
-    while triggers_of(at) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    await_true(lambda: not triggers_of(at), max_s=60)
     as_before(at)
 
 

@@ -21,6 +21,7 @@ from credstore_pipeline.core.secrets.chunks import CHUNK_ROWS
 from credstore_pipeline.core.secrets.opening import open_secret
 from credstore_pipeline.core.secrets.pool import JUDGED, SEEN, SecretPool
 from credstore_pipeline_tests.core.secrets.vectors import made_envelope, made_token, sha256_of
+from credstore_pipeline_tests.waiting import process_state
 
 CANARY = "canary-0123456789-password"
 RING = build_ring(KeyMaterial(target_key="target " + CANARY, application_key="application " + CANARY))
@@ -56,10 +57,7 @@ def workers(**more):
 
 def is_gone(pid: int) -> bool:
     """True if the process ended, whether or not its parent has taken notice."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+    return process_state(pid) in (None, "Z")
 
 
 def wait_for(condition, seconds: float) -> bool:

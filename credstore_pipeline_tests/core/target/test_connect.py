@@ -1,11 +1,11 @@
 import datetime as dt
-import time
 
 import pytest
 import sqlalchemy as sa
 
 from credstore_pipeline.core.deployment import Target
 from credstore_pipeline.core.target.connect import make_engine, quoted, settle, target_now, transaction
+from credstore_pipeline_tests.waiting import await_true
 
 
 def show(connection, name):
@@ -25,12 +25,9 @@ def test_connections_are_closed_when_they_are_given_back(database, engine):
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND application_name = 'credstore gone'"
     )
-    deadline = time.monotonic() + 60
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         # The server notices in its own time.
-        while connection.execute(left).scalar():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        await_true(lambda: connection.execute(left).scalar() == 0, max_s=60)
 
 
 @pytest.mark.parametrize("driver", ["postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
