@@ -1,8 +1,10 @@
 """The folder that everything of one embedded server lies in."""
 
+import errno
 import hashlib
 import os
 import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,18 +95,8 @@ def own_folder(path: Path, uid: int, gid: int, mode: int) -> None:
     Raises:
         EmbeddedServerError: If it is a link, no folder, somebody else's, or writable by others.
     """
-    try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
-    else:
-        # By descriptor: nobody can put a link in its place meanwhile.
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            os.fchown(descriptor, uid, gid)
-            os.fchmod(descriptor, mode)
-        finally:
-            os.close(descriptor)
+    if not os.path.lexists(path):
+        _make_whole(path, uid, gid, mode)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o022:
         raise EmbeddedServerError(
@@ -112,6 +104,22 @@ def own_folder(path: Path, uid: int, gid: int, mode: int) -> None:
             "this has to be the server's own folder; it is a link, a file, somebody else's or writable by others.",
             todo="Remove it, or choose another folder.",
         )
+
+
+def _make_whole(path: Path, uid: int, gid: int, mode: int) -> None:
+    """Make the folder aside and put it in place with its owner and mode: whoever comes meanwhile sees all or nothing.
+
+    Two who do so at once replace an empty folder by its like; one that is in use already stays.
+    """
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        os.chown(aside, uid, gid)
+        aside.chmod(mode)
+        aside.rename(path)
+    except OSError as error:
+        aside.rmdir()
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
 
 
 def _digest(path: Path) -> str:

@@ -3,6 +3,8 @@
 import os
 import pwd
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,21 @@ def test_a_folder_of_somebody_elses_is_refused(tmp_path):
     os.chown(tmp_path / "theirs", 1, 1)
     with pytest.raises(EmbeddedServerError, match="somebody else's"):
         own_folder(tmp_path / "theirs", *ME, 0o700)
+
+
+@as_root
+def test_those_who_come_at_once_all_find_the_folder_as_it_has_to_be(tmp_path):
+    at_once = threading.Barrier(4)
+
+    def open_each(_) -> None:
+        for number in range(200):
+            at_once.wait(timeout=60)
+            try:
+                own_folder(tmp_path / str(number), 1, 1, 0o700)
+            except BaseException:
+                at_once.abort()
+                raise
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(open_each, range(4)))
+    assert sorted(int(folder.name) for folder in tmp_path.iterdir()) == list(range(200))  # nothing is left aside
