@@ -12,7 +12,7 @@ from pathlib import Path
 
 from credstore_pipeline.core.errors import EmbeddedServerError
 from credstore_pipeline.embedded.account import Account
-from credstore_pipeline.embedded.home import Home
+from credstore_pipeline.embedded.home import Home, own_folder
 
 SUPERUSER = "credstore"
 START_MAX_S = 60
@@ -87,8 +87,10 @@ class Cluster:
             settings: Further settings of the server by name.
 
         Raises:
-            EmbeddedServerError: If it does not start; names its log.
+            EmbeddedServerError: If it does not start, naming its log; or the socket's folder is somebody else's.
         """
+        # Not sooner: the last user takes it away, and may leave only now.
+        own_folder(self.home.sockets, self.account.uid, self.account.gid, 0o700)
         left_behind = self.pid is not None
         if left_behind:
             self._disown_locks()

@@ -69,7 +69,7 @@ def shared_root() -> Path:
 
 
 def open_home(base: Path, account: Account) -> Home:
-    """Make the folders, with their owners and modes; no parent folder's mode is ever changed.
+    """Make the folders, with their owners and modes; no parent folder's mode is ever changed. The socket's comes later.
 
     A base that the server's user cannot reach (below /root, say) stands for a folder of its own below `shared_root`.
 
@@ -85,7 +85,6 @@ def open_home(base: Path, account: Account) -> Home:
     home = Home(base)
     own_folder(home.root, os.geteuid(), os.getegid(), passable)
     own_folder(home.server, account.uid, account.gid, 0o700)
-    own_folder(home.sockets, account.uid, account.gid, 0o700)
     return home
 
 

@@ -13,6 +13,10 @@ import sqlalchemy as sa
 
 from credstore_pipeline.core.errors import EmbeddedServerError
 from credstore_pipeline.embedded import embedded_server
+from credstore_pipeline.embedded.account import server_account
+from credstore_pipeline.embedded.binaries import find_binaries
+from credstore_pipeline.embedded.cluster import Cluster
+from credstore_pipeline.embedded.home import open_home
 from credstore_pipeline_tests.conftest import THROWAWAY
 from credstore_pipeline_tests.ports import free_port
 from credstore_pipeline_tests.waiting import await_true, process_state
@@ -253,6 +257,17 @@ def test_a_long_path_has_its_socket_elsewhere_for_its_time():
         assert server.socket_dir.stat().st_mode & 0o777 == 0o700
         assert answers(server.url())
     assert not server.socket_dir.exists()
+
+
+def test_who_came_before_the_last_one_left_starts_the_server_again_with_its_socket_elsewhere():
+    account = server_account()
+    folder = base_folder("again") / ("x" * 100)
+    with embedded_server(folder, settings=THROWAWAY):
+        home = open_home(folder, account)
+    cluster = Cluster(home, account, find_binaries(account, home.data))
+    cluster.start(None, THROWAWAY)
+    assert cluster.is_running()
+    cluster.stop()
 
 
 def test_users_that_come_at_once_share_one_server(base):
