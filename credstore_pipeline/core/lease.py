@@ -1,5 +1,6 @@
 """A folder in use by a living process: the mark goes with the process, however that ends."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -27,7 +28,9 @@ def lease_new(path: Path) -> Lease:
         OSError: If it cannot be made.
     """
     while True:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not exist_ok, which raises where the folder that was there is removed in the same moment.
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700, parents=True)
         lease = lease_on(path)
         if lease is not None:
             return lease
@@ -40,11 +43,7 @@ def lease_on(path: Path) -> Lease | None:
     except FileNotFoundError:
         return None
     lease = Lease(descriptor)
-    try:
-        held = path.stat().st_ino == os.fstat(descriptor).st_ino
-    except FileNotFoundError:
-        held = False
-    if held:
+    if _is_at(path, descriptor):
         return lease
     # It was removed between its opening and our lock.
     lease.release()
@@ -64,9 +63,18 @@ def remove_unheld(path: Path, leaving: Path | None = None) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_at(path, descriptor):  # somebody else removed it, and what has its name now is another one
+            return False
         shutil.rmtree(path.rename(leaving) if leaving else path)
     except OSError:  # held by another run
         return False
     finally:
         os.close(descriptor)
     return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
