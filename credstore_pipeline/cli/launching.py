@@ -139,8 +139,9 @@ class Bars:
                 self._drawn.update(task, visible=False)
         reading = read_progress(entry.user_message)
         if reading:
-            task = self._rows.setdefault(reading.what, self._drawn.add_task(reading.what, total=reading.total))
-            self._drawn.update(task, completed=reading.done, visible=True)
+            if reading.what not in self._rows:
+                self._rows[reading.what] = self._drawn.add_task(reading.what, total=reading.total)
+            self._drawn.update(self._rows[reading.what], completed=reading.done, visible=True)
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shlex
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -52,13 +53,15 @@ class Cluster:
             return
         password = secrets.token_urlsafe(32)
         handed_over = self.home.server / "password.new"
-        unfinished = self.home.data.with_suffix(".new")
+        # A name of its own: the initdb of a killed process may still be at work.
+        unfinished = self.home.server / f"data.{secrets.token_hex(4)}.new"
+        leftovers = list(self.home.server.glob("data.*new"))
         _write_private(self.home.password, password)
         _write_private(handed_over, password, self.account)
         try:
             # The cluster gets its name when it is complete, so that a killed initdb leaves nothing that looks like one.
-            if unfinished.exists():
-                self.account.run(["rm", "-rf", unfinished], self.home.server)
+            if leftovers:
+                self.account.run(["rm", "-rf", *leftovers], self.home.server)
             done = self.account.run(
                 [
                     *(self.binaries / "initdb", "--pgdata", unfinished, "--username", SUPERUSER),
@@ -80,7 +83,7 @@ class Cluster:
         return pid is not None and self._is_ours(pid)
 
     def start(self, port: int | None, settings: Mapping[str, str]) -> None:
-        """Start the server and wait until it takes connections.
+        """Start the server; whether it takes connections by then is for `await_ready` to say.
 
         Args:
             port: A TCP port on loopback, or None for the socket alone.
@@ -91,7 +94,7 @@ class Cluster:
         """
         # Not sooner: the last user takes it away, and may leave only now.
         own_folder(self.home.sockets, self.account.uid, self.account.gid, 0o700)
-        left_behind = self.pid is not None
+        left_behind = self.home.data.joinpath("postmaster.pid").exists()
         if left_behind:
             self._disown_locks()
         options = {
@@ -106,7 +109,8 @@ class Cluster:
         start = ("start", "--log", self.home.log, "--wait", "--timeout", str(START_MAX_S), "--options", words)
         # Parts of a server that was killed live on for a moment, and keep the next one out.
         for _ in range(ORPHAN_TRIES if left_behind else 1):
-            if self._control(*start).returncode == 0:
+            # Slower than that, it still starts; a second one would only be kept out by it.
+            if self._control(*start).returncode == 0 or self.is_running():
                 return
             time.sleep(ORPHAN_PAUSE_S)
         raise self._error(f"the server does not start; {self.home.log} says why.", "Is its port or memory taken?")
@@ -115,14 +119,16 @@ class Cluster:
         """Stop the server, ending every connection; whoever was in a transaction is rolled back."""
         pid = self.pid
         for mode in ("fast", "immediate"):
-            if self._control("stop", "--mode", mode, "--wait", "--timeout", "30").returncode == 0:
-                break
+            # Asked before each: pg_ctl signals whatever process has the number.
+            if self.is_running():
+                self._control("stop", "--mode", mode, "--wait", "--timeout", "30")
         if self.is_running():
             raise self._error("the server does not stop.", f"End the process {self.pid}.")
         # It takes its pid file away, and then its command line, a moment before it ends.
         _await(lambda: pid is None or not _lives(pid), END_MAX_S)
         if self.home.sockets.parent != self.home.server:
-            self.home.sockets.rmdir()
+            # A server that was killed left its socket in it.
+            shutil.rmtree(self.home.sockets, ignore_errors=True)
 
     @property
     def pid(self) -> int | None:
@@ -142,9 +148,22 @@ class Cluster:
         lines = self._pid_file()
         return int(lines[3]) if len(lines) > 3 else SOCKET_PORT
 
-    def await_ready(self) -> None:
-        """Wait for a server that somebody started and did not live to see running."""
-        _await(lambda: "ready" in (self._pid_file()[7:] or [""])[0], START_MAX_S)
+    def await_ready(self) -> bool:
+        """Wait until the running server takes connections; False if it ends instead, as one does that was told to stop.
+
+        Raises:
+            EmbeddedServerError: If it does neither within START_MAX_S.
+        """
+        _await(lambda: self._is_ready() or not self.is_running(), START_MAX_S)
+        if self.is_running() and not self._is_ready():
+            raise self._error(
+                f"the server has been starting or stopping for {START_MAX_S} s; {self.home.log} says how far it is.",
+                "Run again when it is done.",
+            )
+        return self.is_running()
+
+    def _is_ready(self) -> bool:
+        return self.is_running() and "ready" in (self._pid_file()[7:] or [""])[0]
 
     def _disown_locks(self) -> None:
         """Have the lock files of a dead server name no process: theirs may be another program's since, or unreaped.
@@ -154,9 +173,15 @@ class Cluster:
         socket_lock = f".s.PGSQL.{self.socket_port}.lock"
         for path in (self.home.data / "postmaster.pid", self.home.sockets / socket_lock):
             with contextlib.suppress(FileNotFoundError):
-                _, *rest = path.read_text().splitlines()
-                with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "w") as file:
-                    file.write("\n".join([str(NO_PROCESS), *rest]) + "\n")
+                lines = path.read_text().splitlines()
+                if not lines:  # a full disk or a killed process left it so; no server starts on it
+                    path.unlink()
+                    continue
+                text = "\n".join([str(NO_PROCESS), *lines[1:]]) + "\n"
+                # Never empty in between: no number is longer than this one.
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_NOFOLLOW), "wb") as file:
+                    file.write(text.encode())
+                    file.truncate()
 
     def _pid_file(self) -> list[str]:
         try:

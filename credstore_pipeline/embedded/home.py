@@ -81,6 +81,8 @@ def open_home(base: Path, account: Account) -> Home:
     if account.is_stand_in and not account.reaches(nearest):
         own_folder(shared_root(), os.geteuid(), os.getegid(), passable)
         base = shared_root() / f"server-{_digest(base)}"
+    elif account.is_stand_in and shared_root() in base.parents:
+        own_folder(shared_root(), os.geteuid(), os.getegid(), passable)  # whatever our umask is
     base.parent.mkdir(parents=True, exist_ok=True)
     home = Home(base)
     own_folder(home.root, os.geteuid(), os.getegid(), passable)

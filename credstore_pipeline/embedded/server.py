@@ -1,7 +1,7 @@
 """The server as its users see it: enter, get a URL, leave."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class EmbeddedServer:
         return f"EmbeddedServer({self.home})"
 
 
-@contextmanager
+@contextlib.contextmanager
 def embedded_server(
     base: Path | None = None, *, port: int | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[EmbeddedServer]:
@@ -108,12 +108,14 @@ def embedded_server(
         cluster.create(durable=wanted.get("fsync") != "off")
         member = Membership(home.root / "users.lock")
         try:
-            if not cluster.is_running():
+            # One whose last user was killed while it stopped it runs for a moment yet.
+            while not (cluster.is_running() and cluster.await_ready()):
                 cluster.start(port, wanted)
-            cluster.await_ready()
             server = _describe(cluster, port)
         except BaseException:
-            member.leave()
+            if member.leave():  # else it would run on with nobody to stop it
+                with contextlib.suppress(EmbeddedServerError):
+                    cluster.stop()
             raise
     try:
         yield server

@@ -32,7 +32,7 @@ def only_one(path: Path, wait_s: float = 120.0) -> Iterator[None]:
             time.sleep(POLL_S)
         yield
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 class Membership:
@@ -46,16 +46,22 @@ class Membership:
 
     def leave(self) -> bool:
         """Leave, and tell whether nobody is left."""
-        os.close(self._descriptor)
+        _close(self._descriptor)
         descriptor = _open(self._path)
         try:
             return _flock(descriptor, fcntl.LOCK_EX)
         finally:
-            os.close(descriptor)
+            _close(descriptor)
 
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+
+def _close(descriptor: int) -> None:
+    # Said, since another thread's child may hold a copy until it runs its program.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def _flock(descriptor: int, kind: int) -> bool:

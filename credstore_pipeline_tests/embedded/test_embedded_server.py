@@ -1,10 +1,12 @@
 """The embedded server as processes use it: started once, shared, left, killed."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
@@ -139,6 +141,85 @@ def test_a_pid_file_that_names_another_program_is_no_obstacle(base):
         program.kill()
 
 
+def test_a_server_that_died_is_not_taken_for_the_program_that_has_its_number_now(base):
+    pid_file = base / "server" / "data" / "postmaster.pid"
+    owner = (base / "server").stat()
+    user = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+    with subprocess.Popen(["sleep", "600"], cwd="/", **user) as program:
+        with embedded_server(base, settings=THROWAWAY) as server:
+            os.kill(server.pid, signal.SIGKILL)
+            await_true(lambda: not runs(server.pid), max_s=60)
+            pid_file.write_text("\n".join([str(program.pid), *pid_file.read_text().splitlines()[1:]]) + "\n")
+        assert program.poll() is None, "leaving has sent it the signal to stop"
+        program.kill()
+
+
+def test_a_lock_file_that_a_full_disk_left_empty_is_no_obstacle(base):
+    (base / "server" / "data" / "postmaster.pid").touch()
+    with embedded_server(base, settings=THROWAWAY) as server:
+        assert answers(server.url())
+
+
+def test_a_server_that_is_being_stopped_is_waited_for_and_started_again(base):
+    """As after a last user that was killed while it stopped it."""
+    with another_user(base) as (user, pid):
+        os.kill(user.pid, signal.SIGKILL)
+        user.wait()
+        checkpointer = next(
+            int(found.parent.name)
+            for found in Path("/proc").glob("[0-9]*/cmdline")
+            if b"checkpointer" in _read(found) and _parent(found.parent) == pid
+        )
+        os.kill(checkpointer, signal.SIGSTOP)
+        os.kill(pid, signal.SIGINT)
+        await_true(lambda: "stopping" in (base / "server" / "data" / "postmaster.pid").read_text(), max_s=60)
+        with ThreadPoolExecutor(1) as pool:
+            entering = pool.submit(_pid_and_answer, base)
+            await_true(lambda: _waits(base / "start.lock"), max_s=60)
+            os.kill(checkpointer, signal.SIGCONT)
+            again, answered = entering.result(timeout=60)
+    assert answered
+    assert again != pid
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _parent(process):
+    return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _pid_and_answer(base):
+    with embedded_server(base, settings=THROWAWAY) as server:
+        return server.pid, answers(server.url())
+
+
+def _waits(lock):
+    """Whether somebody holds it."""
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_a_server_whose_user_was_killed_does_not_run_on_for_somebody_who_cannot_use_it(base):
+    port = free_port()
+    with another_user(base) as (user, pid):
+        os.kill(user.pid, signal.SIGKILL)
+        user.wait()
+        with pytest.raises(EmbeddedServerError, match="without a TCP port"), embedded_server(base, port=port):
+            pass
+        assert not runs(pid)
+    with embedded_server(base, port=port, settings=THROWAWAY) as server:
+        assert answers(server.url())
+
+
 def test_without_a_port_there_is_no_tcp_and_with_one_only_loopback(base):
     port = free_port()
     with embedded_server(base, settings=THROWAWAY) as server:
@@ -267,7 +348,11 @@ def test_who_came_before_the_last_one_left_starts_the_server_again_with_its_sock
     cluster = Cluster(home, account, find_binaries(account, home.data))
     cluster.start(None, THROWAWAY)
     assert cluster.is_running()
+    # Killed, it leaves its socket in it, which is no reason not to leave.
+    os.kill(cluster.pid, signal.SIGKILL)
+    await_true(lambda: not cluster.is_running(), max_s=60)
     cluster.stop()
+    assert not home.sockets.exists()
 
 
 def test_users_that_come_at_once_share_one_server(base):

@@ -89,6 +89,16 @@ def test_a_user_id_without_a_name_is_said(monkeypatch):
         server_account()
 
 
+@as_root
+def test_below_the_shared_folder_it_is_reached_whatever_the_umask(shared):
+    before = os.umask(0o077)
+    try:
+        with embedded_server(shared / "server", settings=THROWAWAY) as server:
+            assert server.home == shared / "server"
+    finally:
+        os.umask(before)
+
+
 def test_a_folder_that_others_may_write_to_is_refused(tmp_path):
     folder = tmp_path / "open"
     folder.mkdir()
