@@ -9,4 +9,8 @@ if [ -n "${DAGSTER_POSTGRES_PASSWORD_FILE:-}" ]; then
   DAGSTER_POSTGRES_PASSWORD=$(cat "$DAGSTER_POSTGRES_PASSWORD_FILE")
   export DAGSTER_POSTGRES_PASSWORD
 fi
+# The one code server starts: runs that the last one took with it are at work no more.
+if [ "${1:-} ${2:-} ${3:-}" = "dagster api grpc" ] && [ -n "${DAGSTER_POSTGRES_HOST:-}" ]; then
+  python -m credstore_pipeline.lost_runs
+fi
 exec "$@"

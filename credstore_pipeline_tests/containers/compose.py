@@ -102,7 +102,7 @@ def variables() -> set[str]:
 
 def filled(text: str, given: dict[str, str]) -> str:
     """The text with its variables, each as given or as its default."""
-    return VARIABLE.sub(lambda found: given.get(found["name"]) or found["word"] or "", text)
+    return VARIABLE.sub(lambda found: given.get(found["name"]) or found["word"] or "", text).replace("$$", "$")
 
 
 def target_of(service: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,7 @@ class System:
                     assert told["condition"] == "service_healthy"
                     self.healthy(needed)
             if name == "postgres":
+                assert not self.is_healthy(name), "its scripts have not run yet"
                 self._administrate()
             else:
                 self._start(name)
@@ -79,21 +81,27 @@ class System:
         return {**plain, **told, "PATH": path, **({"PGPORT": str(self.server.port)} if name == "postgres" else {})}
 
     def healthy(self, name: str, max_s: float = 300) -> None:
-        """Wait until the service's own health check says so; it sees nothing that the entry point exported."""
+        """Wait until the service is healthy."""
+        deadline = time.monotonic() + max_s
+        while not self.is_healthy(name):
+            assert name not in self.processes or self.processes[name].poll() is None, self.log(name)
+            assert time.monotonic() < deadline, f"{name} is not healthy"
+            time.sleep(0.5)
+
+    def is_healthy(self, name: str) -> bool:
+        """What the service's own health check says; it sees nothing that the entry point exported."""
         service = self._services[name]
         told = service.get("healthcheck", {}).get("test")
         assert told is None or told[0] == "CMD"
         test = told[1:] if told else self._stages[target_of(service)].healthcheck
         command, environment = [self._here(word, name) for word in test], self.environment(name)
-        deadline = time.monotonic() + max_s
-        while True:
-            done = subprocess.run(command, env=environment, cwd=self.folder / name, capture_output=True, text=True)
-            if done.returncode == 0:
-                return
-            said = f"{command}: {done.stderr[-2000:]}"
-            assert name not in self.processes or self.processes[name].poll() is None, self.log(name)
-            assert time.monotonic() < deadline, said
-            time.sleep(0.5)
+        return not subprocess.run(command, env=environment, cwd=self.folder / name, capture_output=True).returncode
+
+    def crash(self, name: str) -> None:
+        """Kill every process of a service at once, as the end of its container does, and start it again."""
+        os.killpg(self.processes[name].pid, signal.SIGKILL)
+        self.processes[name].wait()
+        self._start(name)
 
     def log(self, name: str) -> str:
         """What a service said."""
@@ -187,7 +195,7 @@ class System:
         """Start a service as an engine would, its output in a file."""
         service, target = self._services[name], target_of(self._services[name])
         command = [*entry_point(target), *(service.get("command") or self._stages[target].last("CMD"))]
-        with (self.folder / f"{name}.log").open("wb") as log:
+        with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [self._here(word, name) for word in command],
                 cwd=self.folder / name / "srv" / "credstore",

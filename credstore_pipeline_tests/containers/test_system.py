@@ -6,13 +6,17 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import tenacity
+from tenacity import stop_after_delay, wait_fixed
 
+from credstore_pipeline.core.target.lock import lock_key
 from credstore_pipeline.demo.stores import build_store
 from credstore_pipeline.embedded import embedded_server
 from credstore_pipeline.store import CredentialStore
 from credstore_pipeline_tests.conftest import THROWAWAY
 from credstore_pipeline_tests.containers.system import System
 from credstore_pipeline_tests.ports import free_port
+from credstore_pipeline_tests.waiting import await_true
 
 EVERY_MINUTE = {"CREDSTORE_RESYNC_CRON": "* * * * *", "CREDSTORE_RESYNC_ENABLED": "true"}
 
@@ -44,15 +48,42 @@ def test_from_nothing_to_a_seeded_and_migrated_store_by_graphql_and_by_the_sched
     scheduled = system.ended(lambda: system.runs(**{"dagster/schedule_name": "resync_schedule"}))
     assert scheduled["status"] == "SUCCESS", system.log("code")[-5000:]
 
+    assert not any("Traceback" in system.log(name) for name in ("webserver", "daemon")), system.log("daemon")[-5000:]
+    a_run_that_goes_with_the_code_server_fails_and_keeps_no_other_out(system)
     url = system.server.url("netraven").set(username="credstore_app", password=system.secrets["app_password"])
     with CredentialStore(url, system.secrets["netraven_encryption_key"]) as store:
         (one,) = store.list_credentials(limit=1)
         assert store.get_credential(one.id).password
         assert {"Routers", "Switches", "Firewalls", "Default"} <= {tag.name for tag in store.list_tags()}
     system.stop()
-    assert not any("Traceback" in system.log(name) for name in ("webserver", "daemon")), system.log("daemon")[-5000:]
     keys_are_only_where_they_are_needed(system)
     nothing_secret_is_in_dagsters_storage_or_in_what_was_said(system)
+
+
+def a_run_that_goes_with_the_code_server_fails_and_keeps_no_other_out(system: System) -> None:
+    other_load = psycopg2.connect(
+        system.server.url("netraven").set(drivername="postgresql").render_as_string(hide_password=False)
+    )
+    with other_load.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("public"),))
+    run_id = system.launch("migrate")
+    await_true(lambda: status(system, run_id) == "STARTED", max_s=300)
+    system.crash("code")
+    other_load.close()
+    system.healthy("code")
+    assert f"run {run_id} was at work" in system.log("code")
+    assert status(system, run_id) == "FAILURE"
+    # Who could not reach the code server tries again after a while, and is asked again.
+    for attempt in tenacity.Retrying(stop=stop_after_delay(300), wait=wait_fixed(1), reraise=True):
+        with attempt:
+            next_id = system.launch("migrate")
+    again = system.ended(lambda: [run for run in system.runs() if run["runId"] == next_id])
+    assert again["status"] == "SUCCESS", system.log("code")[-5000:]
+    assert system.runs(**{"dagster/parent_run_id": run_id}) == []
+
+
+def status(system: System, run_id: str) -> str:
+    return next(str(run["status"]) for run in system.runs() if run["runId"] == run_id)
 
 
 def keys_are_only_where_they_are_needed(system: System) -> None:
