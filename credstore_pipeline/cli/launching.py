@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.events.log import EventLogEntry
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from credstore_pipeline.cli.output import errors
@@ -106,14 +107,14 @@ def configured(job: dg.JobDefinition, config: Mapping[str, Any]) -> dict[str, An
 class Bars:
     """Two bars on stderr: steps of the run, and rows of the work that takes long."""
 
-    def __init__(self, job: dg.JobDefinition) -> None:
+    def __init__(self, job: dg.JobDefinition, console: Console = errors) -> None:
         """Count the steps; nothing is drawn yet."""
         self._drawn = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=errors,
+            console=console,
             transient=True,
         )
         self._steps = self._drawn.add_task(job.name, total=len(job.nodes))

@@ -1,17 +1,20 @@
 """The console script, run in this process on a real store, target and Dagster home."""
 
+import io
 import json
+import logging
 import os
 import re
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from credstore_pipeline.cli.app import EPILOG, app
 from credstore_pipeline.cli.codes import MEANINGS, Exit
-from credstore_pipeline.cli.launching import UnknownJob, configured
+from credstore_pipeline.cli.launching import Bars, UnknownJob, configured
 from credstore_pipeline.core.progress import Progress, read_progress
 from credstore_pipeline.definitions import defs
 from credstore_pipeline_tests.lab import ALLOW_ALL, OURS
@@ -158,6 +161,21 @@ def test_a_line_of_progress_can_be_read_back():
     progress(3_000)
     assert read_progress(lines[0]) == ("Opening", 3_000, 12_000)
     assert read_progress("Snapshot taken: 3 of them") is None
+
+
+def test_what_takes_long_has_one_bar_however_often_it_says_how_far_it_is():
+    now, lines, terminal = [0.0], [], io.StringIO()
+    progress = Progress("Opening", 12_000, lines.append, clock=lambda: now[0])
+    for done in (0, 1_000, 2_000, 3_000):
+        progress(done)
+        now[0] += 60.0
+    console = Console(file=terminal, force_terminal=True, width=100, height=30)
+    with Bars(defs.resolve_job_def("migrate"), console) as bars:
+        for line in lines:
+            bars.see(dg.EventLogEntry(None, logging.INFO, line, "a run", 0.0))
+    *_, last_drawn = (part for part in terminal.getvalue().split("migrate") if "Opening" in part)
+    assert last_drawn.count("Opening") == 1
+    assert "3000/12000" in last_drawn
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
