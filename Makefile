@@ -36,7 +36,8 @@ $(READY): constraints.txt pyproject.toml
 	  echo "Name another one: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@test -x $(BIN)/python || { echo "Setting up $(VENV) (once; some minutes at most) ..."; $(PYTHON) -m venv --clear $(VENV); }
+	@test -e $(VENV)/.made || { echo "Setting up $(VENV) (once; some minutes at most) ..."; \
+	  $(PYTHON) -m venv --clear $(VENV) && touch $(VENV)/.made; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
@@ -59,7 +60,7 @@ ui: $(READY) ## Dagster's UI on this machine; DEMO=1 opens it on what make demo 
 	@mkdir -p $(UI_HOME)
 	@test -e $(UI_HOME)/dagster.yaml || cp credstore_pipeline/dagster_home/dagster.yaml $(UI_HOME)/
 	@set -a; $(if $(DEMO),. ./.demo/settings.env;) set +a; \
-	  DAGSTER_HOME="$(UI_HOME)" exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(UI_PORT)
+	  DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS=600 DAGSTER_HOME="$(UI_HOME)" exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(UI_PORT)
 
 docs: $(READY) ## the documentation as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
