@@ -14,8 +14,11 @@ from credstore_pipeline.core.watching import State, state_of
 from credstore_pipeline.resources import Credstore
 from credstore_pipeline.settings_window import at_load
 
-LOST_AFTER = timedelta(hours=12)
-"""A run that has been going for longer is taken for one whose process is gone: its lock would still keep it apart."""
+WAITED_FOR = timedelta(hours=12)
+"""A run that was launched longer ago keeps no re-sync waiting: the load's lock would still keep the two apart."""
+
+LOST_AFTER = timedelta(minutes=30)
+"""So does one that is at work and has logged nothing for so long: its process is gone. Long work logs its progress."""
 
 GOING = [
     dg.DagsterRunStatus.QUEUED,
@@ -64,11 +67,21 @@ def require_source(credstore: Credstore) -> None:
 
 def still_going(instance: dg.DagsterInstance) -> str:
     """Name a run that is at work, or nothing."""
-    since = datetime.now(UTC) - LOST_AFTER
+    since = datetime.now(UTC) - WAITED_FOR
     for record in instance.get_run_records(dg.RunsFilter(statuses=GOING, created_after=since), limit=100):
-        if record.dagster_run.job_name in LOADING:
-            return f"Run {record.dagster_run.run_id} ({record.dagster_run.job_name}) is still going."
+        run = record.dagster_run
+        if run.job_name in LOADING and not _lost(instance, record):
+            return f"Run {run.run_id} ({run.job_name}) is still going."
     return ""
+
+
+def _lost(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Whether the run's process is gone, which Dagster is not told if all of it was killed, or the machine stopped."""
+    if record.dagster_run.status in (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED):
+        return False
+    last = instance.get_records_for_run(record.dagster_run.run_id, limit=1, ascending=False).records
+    heard = last[0].timestamp if last else record.create_timestamp.timestamp()
+    return datetime.now(UTC).timestamp() - heard > LOST_AFTER.total_seconds()
 
 
 def reason_to_skip(instance: dg.DagsterInstance) -> str:

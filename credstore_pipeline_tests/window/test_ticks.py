@@ -1,5 +1,6 @@
 """Ticks of schedule and sensors: what they launch, and why they do not."""
 
+import logging
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,24 @@ def test_the_schedule_waits_for_a_run_that_is_still_going(loaded):
         instance.add_run(dg.DagsterRun(job_name="resync", status=dg.DagsterRunStatus.STARTED))
         assert "is still going" in tick(at, instance)
         assert "is still going" in look(at, instance=instance)[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "quiet_for_s", "told"),
+    [
+        (dg.DagsterRunStatus.STARTED, 60, "is still going"),
+        (dg.DagsterRunStatus.STARTED, 3600, "launched"),
+        (dg.DagsterRunStatus.NOT_STARTED, 3600, "is still going"),
+    ],
+    ids=["at work", "its process is gone", "waits for its turn"],
+)
+def test_a_run_whose_process_is_gone_keeps_no_re_sync_waiting(loaded, status, quiet_for_s, told):
+    at = loaded()
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.add_run(dg.DagsterRun(job_name="resync", status=status))
+        said_at = time.time() - quiet_for_s
+        instance.handle_new_event(dg.EventLogEntry(None, logging.INFO, "Opening: 1 of 2 rows", run.run_id, said_at))
+        assert told in tick(at, instance)
 
 
 def test_a_store_that_cannot_be_reached_is_an_error_and_no_skip(loaded):
