@@ -1,5 +1,7 @@
 """What each SQLSTATE means here, and what an operator does about it."""
 
+import re
+
 from credstore_pipeline.core.errors import TargetError, TargetUnreachable
 
 RIGHTS = "Grant the right named, or let the tables' owner run this."
@@ -81,3 +83,26 @@ LOGIN_WORDS: tuple[tuple[str, str | None, str, str], ...] = (
     ("does not exist", "3D000", "the database or user does not exist.", STATES["3D000"][1]),
 )
 """Words in a failed login -> SQLSTATE, what is wrong, what to do: the driver reports logins without a SQLSTATE."""
+
+CONNECTING = re.compile(r"connection to server (?:at|on) |could not connect |could not translate host name ")
+"""How the driver begins what it says of a login; the same words later tell of a connection that was lost."""
+
+LOST_WORDS = (
+    "server closed the connection",
+    "connection already closed",
+    "connection has been closed",
+    "connection not open",
+    "connection pointer is NULL",
+    "could not receive data",
+    "could not send data",
+    "no connection to the server",
+    "cursor already closed",
+    "SSL error",
+    "SSL SYSCALL error",
+    "GSSAPI unwrap error",
+    "GSSAPI wrap error",
+    "terminating connection",
+    "lost synchronization",
+    "error with status PGRES_",
+)
+"""Words of a connection that was lost after the login, in the clear or encrypted."""

@@ -18,7 +18,14 @@ from credstore_pipeline.core.errors import (
     TargetUnreachable,
     TransientTargetError,
 )
-from credstore_pipeline.core.target.failure_kinds import LOGIN_WORDS, STATES, TRANSIENT, UNREACHABLE
+from credstore_pipeline.core.target.failure_kinds import (
+    CONNECTING,
+    LOGIN_WORDS,
+    LOST_WORDS,
+    STATES,
+    TRANSIENT,
+    UNREACHABLE,
+)
 
 INSUFFICIENT_PRIVILEGE = "42501"
 LOST = "the connection was lost."
@@ -56,7 +63,7 @@ def commit_boundary(where: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, psycopg2.Error) as error:
         failure = translate(error, where)
-        if isinstance(failure, TransientTargetError) and (failure.sqlstate or "08")[:2] in ("08", "57"):
+        if _unheard(error, failure):
             failure = CommitUnknown(
                 where,
                 "the connection was lost during COMMIT.",
@@ -65,6 +72,14 @@ def commit_boundary(where: str) -> Iterator[None]:
                 todo="Run again: the next attempt looks for this run in credstore_sync.runs first.",
             )
         raise failure from None
+
+
+def _unheard(error: Exception, failure: TargetError) -> bool:
+    """Whether a COMMIT's failure leaves its outcome open: only a SQLSTATE is an answer of the server's."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, psycopg2.Error):
+        return False  # nothing was sent
+    return cause.pgcode is None or (isinstance(failure, TransientTargetError) and cause.pgcode[:2] in ("08", "57"))
 
 
 def translate(error: Exception, where: str, *, state: str = UNCHANGED) -> TargetError:
@@ -148,32 +163,16 @@ def _known(sqlstate: str) -> bool:
 def _without_sqlstate(cause: psycopg2.Error, where: str, state: str) -> TargetError:
     """Tell a failed login, which has words of the server's but no SQLSTATE, from a lost connection."""
     words = str(cause)
+    connecting = CONNECTING.search(words)
+    # Asked first: a lost connection speaks of SSL too, and a COMMIT that went unheard must not pass for one refused.
+    if not connecting and any(sign in words for sign in LOST_WORDS):
+        return TransientTargetError(where, LOST, state=state, todo=LOST_TODO)
     for sign, sqlstate, wrong, todo in LOGIN_WORDS:
         if sign in words:
             kind = TransientTargetError if sqlstate in TRANSIENT else TargetUnreachable
             return kind(where, wrong, sqlstate=sqlstate, state=state, todo=todo)
-    if words.startswith("connection to server") or "could not connect" in words:
+    if connecting:
         return TargetUnreachable(
             where, "the server does not answer.", state=state, todo="Check host, port and network."
         )
-    if isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.DatabaseError)) and (
-        any(sign in words for sign in _LOST_WORDS)
-    ):
-        return TransientTargetError(where, LOST, state=state, todo=LOST_TODO)
     return TargetError(where, f"the statement could not be run ({type(cause).__name__}).", state=state)
-
-
-_LOST_WORDS = (
-    "server closed the connection",
-    "connection already closed",
-    "connection has been closed",
-    "connection not open",
-    "could not receive data",
-    "could not send data",
-    "no connection to the server",
-    "cursor already closed",
-    "SSL SYSCALL error",
-    "terminating connection",
-    "lost synchronization",
-    "error with status PGRES_",
-)

@@ -16,8 +16,8 @@ Result = TypeVar("Result")
 class _WhenTransient(retry_base):
     """True for transient failures, and for a server that went away after it had answered."""
 
-    def __init__(self) -> None:
-        self._answered_before = False
+    def __init__(self, answered_before: bool) -> None:
+        self._answered_before = answered_before
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         failure = retry_state.outcome.exception() if retry_state.outcome else None
@@ -32,6 +32,7 @@ def retrying(
     work: Callable[[], Result],
     *,
     attempts: int = ATTEMPTS,
+    after_loss: bool = False,
     before_retry: Callable[[int, BaseException], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Result:
@@ -40,6 +41,8 @@ def retrying(
     Args:
         work: One whole transaction, connection included; it must be fit to run twice.
         attempts: How often at most.
+        after_loss: Whether the connection was lost just before, at a COMMIT of which this asks: a server that restarts
+            is then waited for from the first attempt on.
         before_retry: Told the number of the attempt that failed, and its error.
         sleep: Waits that many seconds: 0.5, 1, 2, 4 … up to 10, and up to 1 more by chance.
 
@@ -54,7 +57,7 @@ def retrying(
             before_retry(state.attempt_number, failure)
 
     policy = Retrying(
-        retry=_WhenTransient(),
+        retry=_WhenTransient(after_loss),
         stop=stop_after_attempt(attempts),
         wait=wait_exponential(multiplier=0.5, max=10) + wait_random(0, 1),
         sleep=sleep,

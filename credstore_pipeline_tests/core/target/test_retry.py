@@ -60,6 +60,16 @@ def test_a_server_that_went_away_under_way_is_waited_for():
     assert work.retried() == 42
 
 
+def test_whoever_asks_for_the_outcome_of_an_unheard_commit_waits_for_a_server_that_restarts():
+    """The first question after a lost COMMIT met "Connection refused", and the run gave up without an answer."""
+    work = Work(REFUSED, REFUSED)
+    assert work.retried(after_loss=True) == 42
+    wrong_password = Work(TargetUnreachable("load", "wrong password", sqlstate="28P01"))
+    with pytest.raises(TargetUnreachable):
+        wrong_password.retried(after_loss=True)
+    assert wrong_password.calls == 1
+
+
 def test_a_password_that_turned_wrong_under_way_is_not_waited_for():
     work = Work(LOST, TargetUnreachable("load", "wrong password", sqlstate="28P01"))
     with pytest.raises(TargetUnreachable):
