@@ -9,7 +9,6 @@ from credstore_pipeline.boundary import told
 from credstore_pipeline.core.errors import UNCHANGED, CredstoreError
 from credstore_pipeline.core.sync.replay import replay
 from credstore_pipeline.core.sync.settle import settle
-from credstore_pipeline.io_manager import root_run_id
 from credstore_pipeline.resources import Credstore
 
 SIDES = ("source", "target")
@@ -39,9 +38,8 @@ def resolve(context: dg.OpExecutionContext, credstore: Credstore, config: Resolv
                 todo="Launch with run config {ops: {resolve: {config: {decisions: {'7': source, '8': target}}}}}.",
             )
         decisions = {int(number): cast(Literal["source", "target"], side) for number, side in config.decisions.items()}
-        settled = settle(
-            credstore.deployment(), credstore.ring(), root_run_id(context.run), decisions, log=context.log.info
-        )
+        # Never an earlier run's id: a re-execution may decide about others, and what stands in its record is not this.
+        settled = settle(credstore.deployment(), credstore.ring(), context.run_id, decisions, log=context.log.info)
     context.add_output_metadata({"settled_for_source": settled.source, "settled_for_target": settled.target})
 
 
@@ -49,7 +47,7 @@ def resolve(context: dg.OpExecutionContext, credstore: Credstore, config: Resolv
 def replay_rows(context: dg.OpExecutionContext, credstore: Credstore) -> None:
     """Take over quarantined rows that are good now, from their sealed copies; the legacy store is not read."""
     with told("replay_quarantine"):
-        replayed = replay(credstore.deployment(), credstore.ring(), root_run_id(context.run), log=context.log.info)
+        replayed = replay(credstore.deployment(), credstore.ring(), context.run_id, log=context.log.info)
     context.log.info("%d of %d quarantined rows were taken over.", replayed.resolved, replayed.taken_up)
     context.add_output_metadata({"tried": replayed.taken_up, "resolved": replayed.resolved})
 

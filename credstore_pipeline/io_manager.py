@@ -15,6 +15,7 @@ from credstore_pipeline.core.frames import Frame
 from credstore_pipeline.core.lease import Lease, lease_new, remove_unheld
 from credstore_pipeline.core.staging import START_OVER, open_frame, seal_frame
 from credstore_pipeline.resources import Credstore
+from credstore_pipeline.retries import run_of_snapshot
 
 
 class SealedParquetIOManager(dg.ConfigurableIOManager):
@@ -29,7 +30,7 @@ class SealedParquetIOManager(dg.ConfigurableIOManager):
         with told(asset):
             if not isinstance(obj, Frame):
                 raise StagingError(asset, f"a {type(obj).__name__} is not a frame and is not written", todo=START_OVER)
-            run_id = root_run_id(context.step_context.dagster_run)
+            run_id = _staged_by(context)
             fs, path = self._place(run_id, asset)
             if isinstance(fs, LocalFileSystem):
                 self._hold(Path(path).parent)
@@ -48,7 +49,7 @@ class SealedParquetIOManager(dg.ConfigurableIOManager):
         """Read one frame that an earlier step of the same run wrote."""
         asset = context.asset_key.to_user_string()
         with told(asset):
-            run_id = root_run_id(context.step_context.dagster_run)
+            run_id = _staged_by(context)
             fs, path = self._place(run_id, asset)
             try:
                 with fs.open(path, "rb") as file:
@@ -106,9 +107,9 @@ class SealedParquetIOManager(dg.ConfigurableIOManager):
         return fs, f"{folder}/{asset.replace('/', '__')}.sealed"
 
 
-def root_run_id(run: dg.DagsterRun) -> str:
-    """The run that a retry started from, so that a re-execution finds what its first run staged."""
-    return run.root_run_id or run.run_id
+def _staged_by(context: dg.OutputContext | dg.InputContext) -> str:
+    """The run under whose id the frames lie, so that a retry from failure finds what was staged before."""
+    return run_of_snapshot(context.step_context.dagster_run, context.step_context.instance)
 
 
 def _private_file(fs: fsspec.AbstractFileSystem, path: str):

@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,22 +99,45 @@ class Lab:
         """Run a job, or `only` some of its assets, in this process, with the real Dagster and its event log on disk."""
         from credstore_pipeline.definitions import defs
 
+        with self._instance(settings) as instance:
+            result = defs.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                run_config=config,
+                raise_on_error=False,
+                asset_selection=[dg.AssetKey(name.split("/")) for name in only] or None,
+            )
+            return _recorded(result, instance)
+
+    def again(
+        self,
+        run: Run,
+        job: str = "migrate",
+        *,
+        from_failure: bool = False,
+        steps: tuple[str, ...] = (),
+        config: dict[str, Any] | None = None,
+        **settings: str,
+    ) -> Run:
+        """Re-execute a run as the UI does: all steps, or those that failed, or the chosen ones (`postgres+`)."""
+        how = dg.ReexecutionOptions(run.run_id, steps)
+        with self._instance(settings) as instance:
+            if from_failure:
+                how = dg.ReexecutionOptions.from_failure(run.run_id, instance)
+            found = dg.build_reconstructable_job(__name__, job_named.__name__, (job,))
+            with dg.execute_job(found, instance, run_config=config, reexecution_options=how) as result:
+                return _recorded(result, instance)
+
+    @contextmanager
+    def _instance(self, settings: dict[str, str]) -> Iterator[dg.DagsterInstance]:
         before = dict(os.environ)
         os.environ.clear()
         os.environ.update(self.environment(**settings))
         try:
             with dg.DagsterInstance.get() as instance:
-                result = defs.resolve_job_def(job).execute_in_process(
-                    instance=instance,
-                    run_config=config,
-                    raise_on_error=False,
-                    asset_selection=[dg.AssetKey(name.split("/")) for name in only] or None,
-                )
-                logged = [record.user_message for record in instance.all_logs(result.run_id)]
+                yield instance
         finally:
             os.environ.clear()
             os.environ.update(before)
-        return Run(result.success, result.run_id, list(result.all_events), logged)
 
     def command(self, *arguments: str, program: str = DAGSTER, **settings: str) -> "subprocess.CompletedProcess[str]":
         """Run the real command line: `dagster` materializing everything, unless told otherwise."""
@@ -156,6 +181,18 @@ class Lab:
     def report(self, run: Run) -> dict[str, Any]:
         """The run's report as data."""
         return json.loads((self.home / "reports" / run.run_id / "report.json").read_text())
+
+
+def job_named(name: str) -> dg.JobDefinition:
+    """A job of ours, found anew by its name: Dagster re-executes only what can be found so."""
+    from credstore_pipeline.definitions import defs
+
+    return defs.resolve_job_def(name)
+
+
+def _recorded(result: dg.ExecuteInProcessResult | dg.JobExecutionResult, instance: dg.DagsterInstance) -> Run:
+    logged = [record.user_message for record in instance.all_logs(result.run_id)]
+    return Run(result.success, result.run_id, list(result.all_events), logged)
 
 
 def make_lab(folder: Path, database: Target, flavour: str, **how: Any) -> Lab:

@@ -8,8 +8,8 @@ from credstore_pipeline.assets.load import POSTGRES
 from credstore_pipeline.boundary import told
 from credstore_pipeline.core.seeding.plan import Seeding
 from credstore_pipeline.core.seeding.seed import Seeded, seed_credentials, seed_tags
-from credstore_pipeline.io_manager import root_run_id
 from credstore_pipeline.resources import Credstore
+from credstore_pipeline.retries import run_of_snapshot
 
 TAGS = dg.AssetKey(["seed", "default_tags"])
 CREDENTIALS = dg.AssetKey(["seed", "default_credentials"])
@@ -44,6 +44,7 @@ def _seed(
     with told(name):
         seeding = credstore.seeding()
         asked = context.run.job_name in JOBS or seeding.asked is True
-        done = work(seeding, root_run_id(context.run)) if asked else Seeded(NOT_ASKED, {})
+        run_id = run_of_snapshot(context.run, context.instance)
+        done = work(seeding, run_id) if asked else Seeded(NOT_ASKED, {})
     context.log.info("%s", done.text)
     return dg.MaterializeResult(metadata={"asked": asked, "outcome": done.text, **done.numbers})

@@ -13,11 +13,11 @@ from credstore_pipeline.core.report import Part
 from credstore_pipeline.core.source.observe import observe
 from credstore_pipeline.core.taking import take
 from credstore_pipeline.core.validation.gates import Verdict
-from credstore_pipeline.io_manager import SealedParquetIOManager, root_run_id
+from credstore_pipeline.io_manager import SealedParquetIOManager
 from credstore_pipeline.resources import Credstore
+from credstore_pipeline.retries import SNAPSHOT
 
 SQLITE_STORE = dg.AssetKey(["sqlite", "store"])
-SNAPSHOT = dg.AssetKey(["backup", "snapshot"])
 
 _LOADED = dg.AssetKey(["postgres", "credentials"])
 
@@ -71,9 +71,7 @@ def backup_snapshot(context: dg.AssetExecutionContext, credstore: Credstore):  #
     """
     try:
         with stage(context, credstore, "backup/snapshot") as work:
-            left = SealedParquetIOManager(credstore=credstore).forget_finished(
-                context.instance, root_run_id(context.run)
-            )
+            left = SealedParquetIOManager(credstore=credstore).forget_finished(context.instance, work.run_id)
             # Nothing is left out of what a run shows that loads nothing: the job `preflight`.
             loads = _LOADED in context.job_def.asset_layer.selected_asset_keys
             taken = take(work.deployment, work.ring, work.run_id, whole=not loads)

@@ -11,8 +11,8 @@ from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import UNCHANGED, CredstoreError
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.report import Part, RunReport, overall
-from credstore_pipeline.io_manager import root_run_id
 from credstore_pipeline.resources import Credstore
+from credstore_pipeline.retries import run_of_snapshot
 
 REPORT_STEP = "report__migration"
 """The step of `report/migration`, as Dagster names it."""
@@ -23,7 +23,7 @@ class Stage:
 
     Attributes:
         name: The asset key or check that speaks.
-        run_id: The run (of a retry: the run that it retries).
+        run_id: The run (of a retry from failure: the run that took its snapshot).
         deployment: Where from, where to, which policies.
         ring: The key ring.
         began: When the stage began, in seconds, monotonic.
@@ -57,7 +57,8 @@ def stage(
     """Run a stage's work; a failure is told in the run's log and in its report, without values."""
     began = time.monotonic()
     with told(name, state):
-        work = Stage(name, root_run_id(context.run), credstore.deployment(), credstore.ring(), began)
+        run_id = run_of_snapshot(context.run, context.instance)
+        work = Stage(name, run_id, credstore.deployment(), credstore.ring(), began)
         try:
             yield work
         except CredstoreError as error:

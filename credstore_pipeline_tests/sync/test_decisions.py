@@ -155,6 +155,20 @@ def test_the_jobs_do_it(at):
     assert launched(at, "replay_quarantine").success
 
 
+def test_decisions_executed_again_with_other_decisions_settle_those(at):
+    """They found the first run's record, said that theirs were settled, and settled none."""
+    one = in_conflict(at)
+    ids = [str(found[0]) for found in at.sql("SELECT conflict_id FROM credstore_sync.conflicts ORDER BY column_name")]
+    first_half, second_half = ({"ops": {"resolve": {"config": {"decisions": {each: "source"}}}}} for each in ids)
+    run = launched(at, "resolve_conflicts", first_half)
+    assert run.success, run.failure
+    assert (row(at, one)["description"], row(at, one)["password"]) == ("ours", "p")
+    again = at.again(run, "resolve_conflicts", config=second_half, CREDSTORE_TARGET_KEY="a made-up target key")
+    assert again.success, again.failure
+    assert (row(at, one)["description"], row(at, one)["password"]) == ("ours", "q")
+    assert waiting(at) == []
+
+
 def launched(at, job, config=None):
     return at.run(job, config=config or {}, CREDSTORE_TARGET_KEY="a made-up target key")
 

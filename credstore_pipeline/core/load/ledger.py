@@ -250,12 +250,20 @@ def put_event(connection: Connection, run_id: str, kind: str, started_at: dateti
     )
 
 
-def committed(connection: Connection, run_id: str) -> tuple[str, Counts] | None:
-    """Kind and counts of the run, if its transaction committed; None if it did not."""
+def committed(connection: Connection, run_id: str, snapshot: SnapshotRef) -> tuple[str, Counts] | None:
+    """Kind and counts of the run, if its transaction committed; None if it did not.
+
+    Raises:
+        Superseded: If it committed another snapshot's rows: these ones are not loaded, and must not pass for loaded.
+    """
     row = connection.exec_driver_sql(
-        "SELECT kind, counts FROM credstore_sync.runs WHERE run_id = %s AND kind IN ('initial', 'resync', 'replay')",
+        "SELECT kind, counts, snapshot_began_at, snapshot_ended_at FROM credstore_sync.runs "
+        "WHERE run_id = %s AND kind IN ('initial', 'resync', 'replay')",
         (run_id,),
     ).one_or_none()
+    # By its times: a snapshot that is used again keeps its name.
+    if row and (row[2], row[3]) != (snapshot.began_at, snapshot.ended_at):
+        raise Superseded(f"snapshot {snapshot.name}", f"run {run_id} has loaded another before", todo="Launch again.")
     return (row[0], row[1]) if row else None
 
 

@@ -57,7 +57,7 @@ def load(
     """Write the cargo whole or not at all, and return only after the commit.
 
     Lost connections, deadlocks and serialization failures are tried again, each time from the start; a run
-    whose commit was not acknowledged finds its own run id and is done.
+    whose commit was not acknowledged finds its own run id, with this snapshot, and is done.
 
     Args:
         deployment: Where to, and which policies.
@@ -72,7 +72,8 @@ def load(
     Raises:
         GuardRefused: If the source looks like another one, an older one or a damaged one.
         LoadLocked: If another run holds the lock too long.
-        Superseded: If a newer snapshot was loaded meanwhile, or edits are no longer those of the last load.
+        Superseded: If a newer snapshot was loaded meanwhile, or edits are no longer those of the last load, or this
+            run has loaded another snapshot before.
         ProofFailed: If what was read back is not what was meant; everything is rolled back.
         TargetError: For whatever else the target refuses.
     """
@@ -109,7 +110,7 @@ def _once(
         take_lock(connection, schema, deployment.policies.lock_wait_s)
         refuse_after_cutover(connection)
         if sync_exists(connection):
-            done = ledger.committed(connection, run_id)
+            done = ledger.committed(connection, run_id, cargo.snapshot)
             if done is not None:
                 log("This run's transaction had committed; only its acknowledgement was lost.")
                 return Loaded(*done, proven_rows=0)

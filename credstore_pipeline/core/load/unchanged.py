@@ -25,7 +25,7 @@ def load_unchanged(
 
     Raises:
         LoadLocked: If another run holds the lock too long.
-        Superseded: If another run did something meanwhile.
+        Superseded: If another run did something meanwhile, or this run has loaded another snapshot before.
     """
     engine = make_engine(deployment.target, run_id).execution_options(isolation_level="READ COMMITTED")
 
@@ -33,7 +33,7 @@ def load_unchanged(
         with transaction(engine, "load", deployment.target.schema) as connection:
             take_lock(connection, deployment.target.schema, deployment.policies.lock_wait_s)
             refuse_after_cutover(connection)
-            done = ledger.committed(connection, run_id)
+            done = ledger.committed(connection, run_id, snapshot)
             if done is not None:
                 log("This run's transaction had committed; only its acknowledgement was lost.")
                 return Loaded(*done, proven_rows=0)
