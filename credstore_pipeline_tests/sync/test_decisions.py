@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from credstore_pipeline.core.errors import CredstoreError
+from credstore_pipeline.core.errors import CredstoreError, Superseded
 from credstore_pipeline.core.sync.replay import replay
 from credstore_pipeline.core.sync.settle import settle
 from credstore_pipeline_tests.pipeline.flow import content, flow, opened, sealed, token
@@ -129,6 +129,30 @@ def test_quarantined_rows_are_replayed_with_a_key_that_was_found_and_without_the
         key: found for key, found in before.items() if one not in key
     }
     assert not flow(at, further_keys=("a key found later",)).red()
+
+
+def test_a_row_that_a_resync_loaded_while_it_was_replayed_keeps_its_newer_values(at):
+    """The replay had read the older row, waited for the re-sync, and put a stale password over the newer one."""
+    one = first(at)
+    stale = token("stale", "a key found later")
+    in_source(at, "UPDATE credentials SET password = ?, success_count = 7 WHERE id = ?", stale, one)
+    passed(at)
+    assert at.quarantined()["credentials"] == {one: "undecryptable_secret"}
+    newer = (legacy(at, "newer"), one)
+    in_source(at, "UPDATE credentials SET password = ?, success_count = 10 WHERE id = ?", *newer)
+    run = flow(at, further_keys=("a key found later",))
+
+    def meanwhile(line):
+        run.log.append(line)
+        if "are tried again" in line:
+            passed(at)
+
+    with pytest.raises(Superseded, match=r"loaded a snapshot since the rows were read.*is unchanged.*Launch it again"):
+        replay(run.deployment, run.ring, run.run_id, log=meanwhile)
+    assert (row(at, one)["password"], row(at, one)["success_count"]) == ("newer", 10)
+    assert at.quarantined()["credentials"] == {}
+    again = flow(at, further_keys=("a key found later",))
+    assert replay(again.deployment, again.ring, again.run_id, log=again.log.append).loaded is None
 
 
 def test_rows_with_bytes_that_are_no_text_are_tried_again_and_stay_as_they_are(at):

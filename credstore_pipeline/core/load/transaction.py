@@ -11,7 +11,7 @@ from credstore_pipeline.core.errors import Superseded
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load import ledger
 from credstore_pipeline.core.load.cargo import Cargo
-from credstore_pipeline.core.load.ledger import Counts
+from credstore_pipeline.core.load.ledger import Counts, LastLoad, SnapshotRef
 from credstore_pipeline.core.load.meaning import Meaning
 from credstore_pipeline.core.load.reseal import reseal
 from credstore_pipeline.core.load.writing import Way, write_and_prove
@@ -72,8 +72,8 @@ def load(
     Raises:
         GuardRefused: If the source looks like another one, an older one or a damaged one.
         LoadLocked: If another run holds the lock too long.
-        Superseded: If a newer snapshot was loaded meanwhile, or edits are no longer those of the last load, or this
-            run has loaded another snapshot before.
+        Superseded: If a newer snapshot was loaded meanwhile, or edits are no longer those of the last load, or some
+            rows were read before it, or this run has loaded another snapshot before.
         ProofFailed: If what was read back is not what was meant; everything is rolled back.
         TargetError: For whatever else the target refuses.
     """
@@ -116,7 +116,7 @@ def _once(
                 return Loaded(*done, proven_rows=0)
         started_at = target_now(connection)
         upgrade_sync_schema(connection)
-        last = ledger.last_load(connection) if partial else ledger.refuse_superseded(connection, cargo.snapshot)
+        last = (_unmoved if partial else ledger.refuse_superseded)(connection, cargo.snapshot)
         settings = settings_digest(deployment, ring)
         if cargo.edits_of:
             _require_base(connection, cargo, settings)
@@ -153,6 +153,18 @@ def _once(
             edits_of=cargo.edits_of,
         )
     return Loaded(kind, counts, proven)
+
+
+def _unmoved(connection: Connection, snapshot: SnapshotRef) -> LastLoad:
+    """Asked again under the lock: a load since some rows were read may have loaded newer ones in their place."""
+    last = ledger.last_load(connection)
+    if last is None or last.snapshot_ended_at != snapshot.ended_at:
+        raise Superseded(
+            "replay_quarantine",
+            f"run {last.run_id} loaded a snapshot since the rows were read" if last else "the load was undone",
+            todo="Launch it again: it takes up what still waits.",
+        )
+    return last
 
 
 def _require_base(connection: Connection, cargo: Cargo, settings: str) -> None:

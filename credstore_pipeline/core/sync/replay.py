@@ -60,6 +60,9 @@ def replay(deployment: Deployment, ring: KeyRing, run_id: str, *, log: Callable[
         ring: Keys, one of them perhaps new.
         run_id: This run.
         log: Told what is done.
+
+    Raises:
+        Superseded: If a load was committed meanwhile: it may have loaded what is newer than these rows.
     """
     engine = make_engine(deployment.target, run_id)
 
