@@ -1,6 +1,7 @@
 """A person settles conflicts; quarantined rows that are good by now are taken over."""
 
 import base64
+import json
 
 import pytest
 
@@ -191,6 +192,23 @@ def test_decisions_executed_again_with_other_decisions_settle_those(at):
     assert again.success, again.failure
     assert (row(at, one)["description"], row(at, one)["password"]) == ("ours", "q")
     assert waiting(at) == []
+
+
+def test_a_replay_executed_again_takes_up_what_is_good_by_then(at):
+    """It found the first replay's record, told its counts, and took up nothing."""
+    one, other = (found[0] for found in at.sql("SELECT id FROM public.credentials ORDER BY id LIMIT 2"))
+    for row_id, key in ((one, "found first"), (other, "found later")):
+        in_source(at, "UPDATE credentials SET password = ? WHERE id = ?", token("found", key), row_id)
+    passed(at)
+    known = json.loads(at.store.environment().get("CREDSTORE_SOURCE_KEYS", "[]"))
+    run = at.run("replay_quarantine", CREDSTORE_SOURCE_KEYS=json.dumps([*known, "found first"]))
+    assert run.success, run.failure
+    assert at.quarantined()["credentials"] == {other: "undecryptable_secret"}
+    both = json.dumps([*known, "found first", "found later"])
+    again = at.again(run, "replay_quarantine", CREDSTORE_SOURCE_KEYS=both)
+    assert again.success, again.failure
+    assert at.quarantined()["credentials"] == {}
+    assert row(at, other)["password"] == "found"
 
 
 def launched(at, job, config=None):
