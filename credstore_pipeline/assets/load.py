@@ -86,6 +86,7 @@ def postgres(  # noqa: ANN201
                 progress=progress,
                 confirm=config.confirm,
             )
+        work.stands("The load is committed and proven, and stands.")
         numbers = {
             f"{table}_{what}": count for table, counts in loaded.counts.items() for what, count in counts.items()
         }

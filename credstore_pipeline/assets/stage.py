@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from credstore_pipeline.boundary import told, unforeseen
+from credstore_pipeline.boundary import Telling, told
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import UNCHANGED, CredstoreError
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.report import Part, RunReport, overall
+from credstore_pipeline.core.report import Outcome, Part, RunReport, overall
 from credstore_pipeline.resources import Credstore
 from credstore_pipeline.retries import run_of_snapshot
 
@@ -30,11 +30,16 @@ class Stage:
         report: The run's report.
     """
 
-    def __init__(self, name: str, run_id: str, deployment: Deployment, ring: KeyRing, began: float) -> None:
+    def __init__(self, telling: Telling, run_id: str, deployment: Deployment, ring: KeyRing, began: float) -> None:
         """Open the run's report; `began` is when the stage did, by `time.monotonic`."""
-        self.name, self.run_id, self.deployment, self.ring = name, run_id, deployment, ring
+        self.name, self.run_id, self.deployment, self.ring = telling.stage, run_id, deployment, ring
+        self._telling = telling
         self.began = began
         self.report = RunReport(deployment.places.report_dir, run_id, began)
+
+    def stands(self, done: str) -> None:
+        """Say what is true from now on: called as soon as the core committed, before anything is told of it."""
+        self._telling.stands(done)
 
     @property
     def seconds(self) -> float:
@@ -56,20 +61,17 @@ def stage(
 ) -> Iterator[Stage]:
     """Run a stage's work; a failure is told in the run's log and in its report, without values."""
     began = time.monotonic()
-    with told(name, state):
+    with told(name, state) as telling:
         run_id = run_of_snapshot(context.run, context.instance)
-        work = Stage(name, run_id, credstore.deployment(), credstore.ring(), began)
+        work = Stage(telling, run_id, credstore.deployment(), credstore.ring(), began)
         try:
             yield work
-        except CredstoreError as error:
-            work.report.add(Part(name, "refused", str(error).replace(UNCHANGED, state)))
-            raise
-        except Exception as error:  # its text may quote a value: only its type and place are kept
-            work.report.add(Part(name, "failed", unforeseen(name, error, state)))
+        except Exception as error:
+            outcome: Outcome = "refused" if isinstance(error, CredstoreError) else "failed"
+            work.report.add_failure(Part(name, outcome, telling.text(error)))
             raise
         finally:
-            if _is_last(context) or overall(work.report.parts()) in ("refused", "failed"):
-                _show(context, work.report)
+            _show(context, work.report)
 
 
 def _is_last(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> bool:
@@ -82,12 +84,13 @@ def _is_last(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) 
 
 
 def _show(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, report: RunReport) -> None:
-    # Imported here: drawing takes as long to import as a small store to migrate, and only the last step draws.
-    from credstore_pipeline.report.page import write_page
-
+    """Draw the page if the run ends here, as its last step or because this one refused or failed."""
     try:
+        if not _is_last(context) and overall(report.parts()) not in ("refused", "failed"):
+            return
+        # Imported here: drawing takes as long to import as a small store to migrate, and only the last step draws.
+        from credstore_pipeline.report.page import write_page
+
         write_page(report)
     except Exception as error:  # a page that cannot be drawn must not hide how the run ended
-        context.log.warning(
-            "report.html was not written: %s. report.json and report.md are there.", type(error).__name__
-        )
+        context.log.warning("report.html was not written: %s.", type(error).__name__)

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +77,11 @@ class RunReport:
         whole = {"run_id": self.run_id, "outcome": outcome, "parts": [asdict(known) for known in parts]}
         _replace(self.json_path, json.dumps(whole, indent=1, ensure_ascii=False))
         _replace(self.markdown_path, as_markdown(self.run_id, parts))
+
+    def add_failure(self, part: Part) -> None:
+        """Append the part of a failed stage, if that can be written: the failure itself must not be hidden by that."""
+        with suppress(Exception):
+            self.add(part)
 
     def parts(self) -> list[Part]:
         """The parts written so far, in order."""

@@ -33,6 +33,7 @@ def cut_over_op(context: dg.OpExecutionContext, config: CutoverConfig, credstore
             archive=config.archive,
             log=work.log,
         )
+        work.stands("The cutover is recorded and stands; PostgreSQL alone counts from now on.")
         if done.archive_refused:
             context.log.warning("The file was not renamed: %s", done.archive_refused)
         blocked = "refused" if done.blocked else "not refused"

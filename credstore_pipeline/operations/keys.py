@@ -15,6 +15,7 @@ def rotate_op(context: dg.OpExecutionContext, credstore: Credstore) -> None:
     """Seal every password of the target under CREDSTORE_TARGET_KEY, in one transaction."""
     with operation(context, credstore, "The target is as it was.") as work:
         done = rotate_target_key(work.deployment, work.ring, work.run_id, work.log)
+        work.stands(f"The passwords are sealed under the new key, and stay so. {RESTART}")
         if done.unopened:
             context.log.warning(
                 "No key opens %d passwords; they are left: id %s", len(done.unopened), done.unopened[:10]

@@ -43,10 +43,12 @@ def export_op(context: dg.OpExecutionContext, config: RollbackConfig, credstore:
             confirm_plaintext=config.confirm_plaintext,
         )
         done = rollback_export(work.deployment, work.ring, work.run_id, wish, work.log)
-        losses = [{"loss": loss.name, "rows": len(loss.ids), "why": loss.why} for loss in done.losses]
         where = f"in place; the old file is {done.aside}" if wish.swap else "not in use; nothing else was changed"
+        written = f"The file {done.path} holds what PostgreSQL holds, read back and equal. It is {where}."
+        work.stands(written)
+        losses = [{"loss": loss.name, "rows": len(loss.ids), "why": loss.why} for loss in done.losses]
         work.done(
-            f"The file {done.path} holds what PostgreSQL holds, read back and equal. It is {where}.",
+            written,
             {
                 "path": dg.MetadataValue.path(str(done.path)),
                 "old_file": str(done.aside or "where it was"),

@@ -45,6 +45,7 @@ def undo_op(context: dg.OpExecutionContext, config: UndoConfig, credstore: Creds
     """Remove what the pipeline wrote and nobody changed since; say what stays and why."""
     with operation(context, credstore, "The target is as it was.") as work:
         done = undo_initial_load(work.deployment, work.ring, work.run_id, config.confirm, work.log)
+        work.stands("What nobody changed since the load is removed from the target.")
         for row in done.left:
             context.log.warning("%s: %d rows stay, %s (id %s)", row["table"], row["rows"], row["why"], row["ids"])
         work.done(
@@ -60,6 +61,7 @@ def restore_op(context: dg.OpExecutionContext, config: RestoreConfig, credstore:
     with operation(context, credstore, "Nothing was written.") as work:
         state = state_of(work.deployment, work.ring, work.run_id)
         done = restore(work.deployment, work.ring, state, Path(config.to), config.snapshot or None)
+        work.stands(f"The copy stands at {done.path}.")
         work.done(
             f"Snapshot {done.snapshot} with {done.rows} rows stands at {done.path}.",
             {"snapshot": done.snapshot, "path": dg.MetadataValue.path(str(done.path)), "rows": done.rows},
@@ -79,6 +81,7 @@ def purge_op(context: dg.OpExecutionContext, config: PurgeConfig, credstore: Cre
         if config.staging:
             staged = SealedParquetIOManager(credstore=credstore).forget_finished(context.instance, work.run_id)
         runs = _forget_runs(context, config.runs_older_than_days) if config.runs_older_than_days >= 0 else 0
+        work.stands("What was to be removed is removed.")
         work.done(
             f"{len(gone)} snapshots, staged files of {staged} runs and {runs} runs of the history were removed.",
             {"snapshots_removed": len(gone), "staged_runs_removed": staged, "runs_removed": runs},

@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 
 from credstore_pipeline.assets.tables import as_table
-from credstore_pipeline.boundary import told, unforeseen
+from credstore_pipeline.boundary import Telling, told
 from credstore_pipeline.core.deployment import Deployment
-from credstore_pipeline.core.errors import UNCHANGED, CredstoreError
+from credstore_pipeline.core.errors import CredstoreError
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.report import Part, RunReport
+from credstore_pipeline.core.report import Outcome, Part, RunReport
 from credstore_pipeline.resources import Credstore
 
 
@@ -26,6 +26,7 @@ class Work:
         ring: Their keys.
         run_id: This run.
         report: Its report.
+        telling: What a failure says about the data.
     """
 
     context: dg.OpExecutionContext
@@ -33,6 +34,11 @@ class Work:
     ring: KeyRing
     run_id: str
     report: RunReport
+    telling: Telling
+
+    def stands(self, done: str) -> None:
+        """Say what is true from now on: called as soon as the core returned, before anything is told of it."""
+        self.telling.stands(done)
 
     def log(self, line: str) -> None:
         """Say a line in the run's log."""
@@ -60,16 +66,15 @@ def operation(context: dg.OpExecutionContext, credstore: Credstore, state: str) 
     Args:
         context: Dagster's.
         credstore: Settings and keys.
-        state: What state the data is in if it fails, where the core says that the target is unchanged.
+        state: What state the data is in if it fails before `Work.stands`, where the core says that the target is
+            unchanged.
     """
-    with told(context.op.name, state):
+    with told(context.op.name, state) as telling:
         deployment = credstore.deployment()
         report = RunReport(deployment.places.report_dir, context.run_id)
         try:
-            yield Work(context, deployment, credstore.ring(), context.run_id, report)
-        except CredstoreError as error:
-            report.add(Part(context.op.name, "refused", str(error).replace(UNCHANGED, state)))
-            raise
-        except Exception as error:  # its text may quote a value: only its type and place are kept
-            report.add(Part(context.op.name, "failed", unforeseen(context.op.name, error, state)))
+            yield Work(context, deployment, credstore.ring(), context.run_id, report, telling)
+        except Exception as error:
+            outcome: Outcome = "refused" if isinstance(error, CredstoreError) else "failed"
+            report.add_failure(Part(context.op.name, outcome, telling.text(error)))
             raise
