@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -50,12 +51,14 @@ def lease_on(path: Path) -> Lease | None:
     return None
 
 
-def remove_unheld(path: Path, leaving: Path | None = None) -> bool:
+def remove_unheld(path: Path, leaving: Path | None = None, still_unwanted: Callable[[], bool] = lambda: True) -> bool:
     """Remove a folder unless a living process holds it; tell whether this call did.
 
     Args:
         path: The folder.
         leaving: A name that it is given first, so that nobody ever finds half of it under its own.
+        still_unwanted: Asked once nobody holds the folder nor can, until it is gone: whoever held it before has done
+            by then whatever may make it wanted.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -64,6 +67,8 @@ def remove_unheld(path: Path, leaving: Path | None = None) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not _is_at(path, descriptor):  # somebody else removed it, and what has its name now is another one
+            return False
+        if not still_unwanted():
             return False
         shutil.rmtree(path.rename(leaving) if leaving else path)
     except OSError:  # held by another run

@@ -14,7 +14,7 @@ from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck, SnapshotNotProven, SourceBusy
 from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.load.ledger import Books, open_books
+from credstore_pipeline.core.load.ledger import Books, open_books, protected_snapshots
 from credstore_pipeline.core.source.edits import Edits, edits_since, ids_of
 from credstore_pipeline.core.source.retention import discard, prune
 from credstore_pipeline.core.source.snapshot import (
@@ -30,7 +30,7 @@ from credstore_pipeline.core.target.connect import make_engine, target_now, tran
 from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline.core.target.retry import retrying
 from credstore_pipeline.core.target.shape import read_shape
-from credstore_pipeline.core.target.sync import newest_version, sync_version, upgrade_sync_schema
+from credstore_pipeline.core.target.sync import newest_version, require_readable_sync, sync_version, upgrade_sync_schema
 
 BUSY_ATTEMPTS = 3
 """How often a source that a writer holds is tried, each time with a wait of its own."""
@@ -97,7 +97,11 @@ def take(
     earlier = _same_as_last(deployment, key, books, fresh)
     if earlier:
         discard(backup_dir, fresh.name)
-    pruned = prune(backup_dir, deployment.policies.backup_keep, {*books.protected, (earlier or fresh).name})
+
+    def protected() -> set[str]:
+        return {(earlier or fresh).name, *retrying(lambda: _ask(engine, _protected))}
+
+    pruned = prune(backup_dir, deployment.policies.backup_keep, protected)
     numbers["snapshots_pruned"] = len(pruned)
     found = Taken(earlier or fresh, manifest.began_at, manifest.ended_at, earlier is not None, numbers)
     if books.last is None or whole:
@@ -120,6 +124,10 @@ Answer = TypeVar("Answer")
 def _ask(engine: Engine, question: Callable[[Connection], Answer]) -> Answer:
     with transaction(engine, "target, schema credstore_sync") as connection:
         return question(connection)
+
+
+def _protected(connection: Connection) -> set[str]:
+    return protected_snapshots(connection) if require_readable_sync(connection) else set()
 
 
 def _more(connection: Connection, deployment: Deployment, fresh: Snapshot, edits: Edits) -> bool:

@@ -5,6 +5,7 @@ import threading
 import dagster as dg
 import pytest
 
+from credstore_pipeline.core import taking
 from credstore_pipeline.core.errors import LoadLocked, Superseded, TargetError
 from credstore_pipeline.core.taking import take
 from credstore_pipeline_tests.core.target.ddl import W5FF43A7
@@ -194,6 +195,26 @@ def test_a_snapshot_that_another_run_still_works_on_is_not_pruned(at):
     rename(at, "fourth")
     flow(at, backup_keep=1).load()
     assert not path.exists()
+
+
+def test_a_snapshot_that_was_loaded_since_the_books_were_read_is_not_pruned(at, monkeypatch):
+    """Found removing the snapshot last loaded: a preflight pruned by what the books had said before another run."""
+    flow(at).load()
+    copying = taking.take_snapshot
+
+    def after_another_run(*arguments, **options):
+        monkeypatch.setattr(taking, "take_snapshot", copying)
+        rename(at, "meanwhile")
+        flow(at, backup_keep=1).load()
+        rename(at, "since then")
+        return copying(*arguments, **options)
+
+    monkeypatch.setattr(taking, "take_snapshot", after_another_run)
+    preflight = flow(at, backup_keep=1)
+    take(preflight.deployment, preflight.ring, preflight.run_id, whole=True)
+    (last,) = at.sql("SELECT snapshot_name FROM credstore_sync.runs ORDER BY finished_at DESC LIMIT 1")[0]
+    assert (at.snapshots / last / "store.db").is_file()
+    assert not preflight.red()
 
 
 def await_session(at, run):

@@ -1,7 +1,7 @@
 """Snapshots come and go; the first and the last loaded stay."""
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from credstore_pipeline.core.lease import remove_unheld
@@ -18,7 +18,7 @@ def snapshot_names(backup_dir: Path) -> list[str]:
     )
 
 
-def prune(backup_dir: Path, keep: int, protected: Collection[str]) -> list[str]:
+def prune(backup_dir: Path, keep: int, protected: Callable[[], Collection[str]]) -> list[str]:
     """Remove the oldest snapshots beyond the newest `keep`, never a protected one; name those that went.
 
     One that a run still works on stays until a later call.
@@ -26,15 +26,18 @@ def prune(backup_dir: Path, keep: int, protected: Collection[str]) -> list[str]:
     Args:
         backup_dir: Where they are.
         keep: How many of the newest stay, protected ones among them included.
-        protected: Names that stay however old: the initial load's and the last loaded.
+        protected: Gives the names that stay however old: the initial load's and the last loaded. Asked again before
+            each removal, when nobody holds the snapshot any more: a run that did may have loaded it meanwhile.
     """
     names = snapshot_names(backup_dir)
     old = names[: max(0, len(names) - max(0, keep))]
-    return [
-        name
-        for name in old
-        if name not in protected and remove_unheld(backup_dir / name, backup_dir / f"{name}{SUFFIX}")
-    ]
+    known = protected() if old else ()
+
+    def remove(name: str) -> bool:
+        leaving = backup_dir / f"{name}{SUFFIX}"
+        return remove_unheld(backup_dir / name, leaving, still_unwanted=lambda: name not in protected())
+
+    return [name for name in old if name not in known and remove(name)]
 
 
 def discard(backup_dir: Path, name: str) -> None:

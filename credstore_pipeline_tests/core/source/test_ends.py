@@ -185,20 +185,26 @@ def test_names_are_given_oldest_first(five: tuple[Path, list[str]]) -> None:
 
 def test_the_oldest_go_beyond_keep(five: tuple[Path, list[str]]) -> None:
     backups, names = five
-    assert prune(backups, 2, set()) == names[:3]
+    assert prune(backups, 2, set) == names[:3]
     assert sorted(p.name for p in backups.iterdir()) == names[3:]
 
 
 def test_protected_ones_never_go(five: tuple[Path, list[str]]) -> None:
     backups, names = five
-    assert prune(backups, 0, {names[0], names[2]}) == [names[1], names[3], names[4]]
+    assert prune(backups, 0, lambda: {names[0], names[2]}) == [names[1], names[3], names[4]]
     assert snapshot_names(backups) == [names[0], names[2]]
+
+
+def test_one_that_becomes_protected_meanwhile_stays(five: tuple[Path, list[str]]) -> None:
+    backups, names = five
+    answers = iter([{names[0]}, {names[0], names[1]}, {names[1], names[2]}])
+    assert prune(backups, 2, answers.__next__) == []
 
 
 @pytest.mark.parametrize("keep", [5, 6, 1000])
 def test_nothing_goes_while_there_are_not_too_many(five: tuple[Path, list[str]], keep: int) -> None:
     backups, names = five
-    assert prune(backups, keep, set()) == []
+    assert prune(backups, keep, set) == []
     assert snapshot_names(backups) == names
 
 
@@ -206,7 +212,7 @@ def test_other_files_in_the_folder_stay(five: tuple[Path, list[str]]) -> None:
     backups, _ = five
     make_file(backups / "mine.db", "CREATE TABLE t (x)")
     (backups / "notes").mkdir()
-    prune(backups, 0, set())
+    prune(backups, 0, set)
     assert sorted(p.name for p in backups.iterdir()) == ["mine.db", "notes"]
 
 
