@@ -1,12 +1,17 @@
 """Another target key: everything sealed anew in one transaction, and which keys are still needed."""
 
+import resource
+from contextlib import contextmanager
+
 import pytest
 
 from credstore_pipeline.core.drift import find_drift
-from credstore_pipeline.core.errors import TargetKeyChanged
+from credstore_pipeline.core.errors import SnapshotNotProven, TargetError, TargetKeyChanged
 from credstore_pipeline.core.rotation.retirement import NOT_GIVEN, key_retirement
 from credstore_pipeline.core.rotation.rotate import rotate_target_key
+from credstore_pipeline.core.taking import take
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, content, flow, sealed, session
+from credstore_pipeline_tests.pipeline.proxy import lossy
 from credstore_pipeline_tests.window.conftest import end
 
 NEW = "another target key, made up as well"
@@ -62,6 +67,81 @@ def test_a_rotation_after_cutover_leaves_late_writers_and_snapshots_known(loaded
     name = at.sql("SELECT snapshot_name FROM credstore_sync.cutover")[0][0]
     assert find_drift(run.deployment, run.ring, name).rows == 0
     assert not [name for name, found in run.prove().items() if found.fatal and not found.passed]
+
+
+def holds(at, key=NEW, further=(TARGET_KEY,)):
+    """Every proof holds under the key, and the next pass knows the last load's snapshot again."""
+    run = flow(at, target_key=key, further_keys=further)
+    assert not run.red()
+    assert take(run.deployment, run.ring, run.run_id).reused
+
+
+def digests(at):
+    return at.sql("SELECT source_digest FROM credstore_sync.runs WHERE snapshot_name IS NOT NULL")
+
+
+@contextmanager
+def full_disk():
+    """No file of this process can grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_rotation_that_fails_at_commit_leaves_the_snapshots_known_under_the_former_key(loaded):
+    """Found with PostgreSQL as before and the manifests under the new key: `verify` knew no snapshot."""
+    at = loaded()
+    at.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'at commit'; END $$; "
+        "CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON credstore_sync.data_key DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    with pytest.raises(TargetError):
+        rotate(at)
+    holds(at, TARGET_KEY, ())
+    at.sql("DROP TRIGGER late ON credstore_sync.data_key")
+    assert rotate(at).manifests == 1
+    holds(at)
+
+
+def test_a_rotation_whose_commit_never_arrived_is_made_again_books_and_manifests_alike(loaded):
+    """Found with books under the former key for good: the second attempt met manifests under the new one."""
+    at = loaded()
+    with lossy(at.database, "before", marks=b"UPDATE credstore_sync.data_key") as proxy:
+        run = flow(at, target=proxy.target, target_key=NEW, further_keys=(TARGET_KEY,))
+        done = rotate_target_key(run.deployment, run.ring, run.run_id, run.log.append)
+        assert proxy.reached.is_set()
+    assert done.manifests == 1
+    holds(at)
+
+
+def test_manifests_that_could_not_be_written_are_named_and_written_by_the_next_rotation(loaded):
+    at = loaded()
+    with full_disk(), pytest.raises(SnapshotNotProven, match="is committed and stands: readers must restart") as error:
+        rotate(at)
+    assert "(EFBIG)" in str(error.value)
+    run = flow(at, target_key=NEW, further_keys=(TARGET_KEY,))
+    with pytest.raises(SnapshotNotProven, match="launch it again, with the former key"):
+        run.prove()
+    done = rotate(at)
+    assert (done.resealed, done.manifests) == (0, 1)
+    assert not [name for name in at.snapshots.rglob("*") if "resealed" in name.name]
+    holds(at)
+
+
+def test_books_that_do_not_know_of_manifests_under_the_new_key_are_told(loaded):
+    """As a rotation that wrote the manifests before its commit left them, when it was killed in between."""
+    at = loaded()
+    (before,) = digests(at)
+    rotate(at)
+    (after,) = digests(at)
+    at.sql("UPDATE credstore_sync.runs SET source_digest = %s WHERE source_digest = %s", *before, *after)
+    assert rotate(at).manifests == 0
+    assert digests(at) == [after] != [before]
+    holds(at)
 
 
 def test_without_the_former_key_nothing_is_rotated(loaded):

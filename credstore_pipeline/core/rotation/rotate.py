@@ -15,7 +15,7 @@ from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import open_books
 from credstore_pipeline.core.load.meaning import Meaning
 from credstore_pipeline.core.load.reading import put_table, qualified
-from credstore_pipeline.core.rotation.manifests import reseal_manifests
+from credstore_pipeline.core.rotation.manifests import Resealed, reseal_books, write_manifests
 from credstore_pipeline.core.secrets.pool import SecretPool
 from credstore_pipeline.core.secrets.shapes import Encoding
 from credstore_pipeline.core.target.bulk import copy_out
@@ -40,7 +40,7 @@ class Rotated:
         plaintext: Passwords that stand in the clear, and stay so: nobody sealed them.
         unopened: Ids of rows that no key opens; left as they are.
         wrapped: Whether the data key was wrapped anew.
-        manifests: Snapshots whose manifests were sealed anew.
+        manifests: Snapshots whose manifests were sealed anew, after the commit.
     """
 
     by_key: dict[str, int]
@@ -69,26 +69,32 @@ class _Found:
 def rotate_target_key(deployment: Deployment, ring: KeyRing, run_id: str, log: Callable[[str], None]) -> Rotated:
     """Seal anew what the pipeline or the application sealed under another key than the target key.
 
-    Passwords whose sealed text is written meanwhile by the application are looked at again. A second run finds
-    nothing to do.
+    Passwords whose sealed text is written meanwhile by the application are looked at again. The manifests of the
+    snapshots are files and follow the commit: nothing that is rolled back has touched them, and what a kill kept from
+    being written a second run writes. Otherwise a second run finds nothing to do.
 
     Raises:
         Refused: If nothing was loaded yet.
         TargetKeyChanged: If the former target key is not among the keys given.
         LoadLocked: If a load is going on.
         ProofFailed: If a password, sealed anew and opened again, is not what it was; everything is rolled back.
+        SnapshotNotProven: If manifests cannot be written; the rotation stands.
     """
     engine = make_engine(deployment.target, run_id).execution_options(isolation_level="READ COMMITTED")
 
-    def once() -> Rotated:
+    def once() -> tuple[Rotated, list[Resealed]]:
         with transaction(engine, "rotation", deployment.target.schema) as connection:
             take_lock(connection, deployment.target.schema, deployment.policies.lock_wait_s)
-            return _rotate(connection, deployment, ring, log)
+            return _rotate(connection, deployment, ring)
 
-    return retrying(once)
+    done, waiting = retrying(once)
+    for key_id, count in done.by_key.items():
+        log(f"{count} passwords under {key_id} were sealed anew under the target key.")
+    write_manifests(waiting, ring)
+    return done
 
 
-def _rotate(connection: Connection, deployment: Deployment, ring: KeyRing, log: Callable[[str], None]) -> Rotated:
+def _rotate(connection: Connection, deployment: Deployment, ring: KeyRing) -> tuple[Rotated, list[Resealed]]:
     books = open_books(connection, ring)
     if books.wrapped_data_key is None:
         raise Refused("rotation", "nothing was loaded yet", todo="Launch `migrate`: it seals under the target key.")
@@ -107,10 +113,9 @@ def _rotate(connection: Connection, deployment: Deployment, ring: KeyRing, log: 
             )
     if not by_primary:
         connection.exec_driver_sql("UPDATE credstore_sync.data_key SET wrapped = %s", (wrap_data_key(data_key, ring),))
-    manifests = reseal_manifests(connection, deployment, ring)
-    for key_id, count in found.by_key.items():
-        log(f"{count} passwords under {key_id} were sealed anew under the target key.")
-    return Rotated(dict(found.by_key), found.already, found.plaintext, found.unopened, not by_primary, manifests)
+    waiting = reseal_books(connection, deployment, ring)
+    done = Rotated(dict(found.by_key), found.already, found.plaintext, found.unopened, not by_primary, len(waiting))
+    return done, waiting
 
 
 def _round(connection: Connection, schema: str, pool: SecretPool, found: _Found) -> int:

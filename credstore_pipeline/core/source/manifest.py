@@ -93,7 +93,9 @@ def read_manifest(folder: Path, key: bytes) -> Manifest:
         raise SnapshotNotProven(
             where,
             "its manifest was altered, or made under another target key.",
-            todo="Give the target key of that time, or take a new snapshot.",
+            todo="If `rotate_target_key` was launched, launch it again, with the former key among "
+            "CREDSTORE_SOURCE_KEYS: it may have ended before it wrote the manifest. Otherwise give the target key of "
+            "that time, or take a new snapshot.",
         )
     for derived in ("format", "counts", "flavour"):
         del facts[derived]
