@@ -136,6 +136,7 @@ def test_purge_waits_for_the_end_and_keeps_the_last_snapshot(loaded):
 def unhurried(monkeypatch):
     """A command may take its time to start, and no proxy is asked for this machine."""
     monkeypatch.setattr("credstore_pipeline.failures.TOLD_MAX_S", 120)
+    monkeypatch.setattr("credstore_pipeline.failures.PAUSE_S", 0)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
