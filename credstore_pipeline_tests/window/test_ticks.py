@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from credstore_pipeline import sensors
 from credstore_pipeline.freshness import freshness
 from credstore_pipeline.schedules import reason_to_skip, resync_schedule
 from credstore_pipeline.sensors import Seen, source_changed_sensor
@@ -15,6 +16,12 @@ from credstore_pipeline_tests.pipeline.flow import flow, source
 from credstore_pipeline_tests.window.conftest import end, environment
 
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch):
+    """A slow machine's digest may take its time, and rows are counted all the same."""
+    monkeypatch.setattr(sensors, "COUNTED_BELOW_S", 600.0)
 
 
 def tick(at, instance=None, **settings):
@@ -122,6 +129,27 @@ def test_the_sensor_launches_once_for_a_change_and_says_how_far_behind_the_targe
     flow(at).load()
     told, _, observed = look(at, seen)
     assert observed["rows_behind"] == 0
+
+
+def test_where_reading_takes_long_a_tick_that_launches_counts_no_rows_and_the_one_after_the_load_does(
+    loaded, monkeypatch
+):
+    """Found counting in each: with a large store the tick outlived Dagster's 60 s, and no run was ever launched."""
+    monkeypatch.setattr(sensors, "COUNTED_BELOW_S", 0.0)
+    at = loaded()
+    seen = look(at)[1]
+    with source(at) as connection:
+        connection.execute("UPDATE credentials SET username = 'another' WHERE rowid IN (1, 2)")
+    told, seen, observed = look(at, seen)
+    assert told == "resync"
+    assert observed.keys() == {"oldest_unsynced_change_s", "conflicts_waiting", "quarantined"}
+    flow(at).load()
+    told, seen, observed = look(at, seen)
+    assert observed["rows_behind"] == 0
+    assert look(at, seen)[0] == "The store has not changed."
+    with source(at) as connection:
+        connection.execute("UPDATE credentials SET success_count = success_count + 1 WHERE rowid = 1")
+    assert look(at, seen)[2]["rows_behind"] == 1
 
 
 def test_statistics_alone_wait_for_the_schedule(loaded):
