@@ -2,16 +2,26 @@
 
 import multiprocessing
 import statistics
+import sys
 import time
+import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
+from threading import BrokenBarrierError
 
 from credstore_pipeline.bench.access.contestants import Place, make_client
 from credstore_pipeline.bench.access.places import counted
+from credstore_pipeline.bench.contestants import BenchFailed
 
 # Forked: the parent has no threads and no connections, and 32 interpreters would take longer than what is measured.
 PROCESSES = multiprocessing.get_context("fork")
+
+MEET_MAX_S = 300.0
+"""How long the others are waited for, beyond the measurement itself; one that was killed never comes."""
+
+Answer = tuple[list[float], int, float]
+"""Seconds of each operation, operations refused, seconds in all."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +50,36 @@ class Cell:
 
 
 def measure_cell(place: Place, operation: str, clients: int, seconds: float) -> Cell:
-    """Let so many clients do the operation for so long."""
-    ready, start = (PROCESSES.Barrier(clients + 1) for _ in range(2))
-    pipes = [PROCESSES.Pipe(duplex=False) for _ in range(clients)]
-    workers = [
-        PROCESSES.Process(target=_work, args=(place, operation, seconds, (ready, start), told, seed))
-        for seed, (_, told) in enumerate(pipes)
-    ]
-    for worker in workers:
-        worker.start()
-    ready.wait()
-    before = counted(place)
-    start.wait()
-    answers = [told.recv() for told, _ in pipes]
-    for worker in workers:
-        worker.join()
+    """Let so many clients do the operation for so long.
+
+    Raises:
+        BenchFailed: If one of them failed, was killed or hangs; the others are ended.
+    """
+    meet = PROCESSES.Barrier(clients + 1), PROCESSES.Barrier(clients + 1)
+    workers, pipes = [], []
+    try:
+        for seed in range(clients):
+            answer, told = PROCESSES.Pipe(duplex=False)
+            worker = PROCESSES.Process(target=_work, args=(place, operation, seconds, meet, told, seed), daemon=True)
+            worker.start()
+            workers.append(worker)
+            pipes.append(answer)
+            # The worker's own end is the only one then, and goes with it, however that ends.
+            told.close()
+        ready, start = meet
+        ready.wait(MEET_MAX_S)
+        before = counted(place)
+        start.wait(MEET_MAX_S)
+        answers = [_answer(pipe, seconds) for pipe in pipes]
+    except BaseException as error:
+        for worker in workers:
+            worker.terminate()
+        if isinstance(error, (BrokenBarrierError, EOFError)):
+            raise BenchFailed(f"{place.name}, {operation}: one of {clients} clients ended or hung") from None
+        raise
+    finally:
+        for worker in workers:
+            worker.join()
     times = sorted(taken for answer in answers for taken in answer[0])
     done = len(times)
     lost = done - (counted(place) - before) if operation == "status update" else None
@@ -72,14 +97,35 @@ def measure_cell(place: Place, operation: str, clients: int, seconds: float) -> 
     )
 
 
+def _answer(pipe: Connection, seconds: float) -> Answer:
+    """What a worker tells; an EOFError if it has ended, or says nothing."""
+    if not pipe.poll(seconds + MEET_MAX_S):
+        raise EOFError
+    answer: Answer = pipe.recv()
+    return answer
+
+
 def _work(
     place: Place, operation: str, seconds: float, meet: tuple[Barrier, Barrier], told: Connection, seed: int
 ) -> None:
+    try:
+        told.send(_measured(place, operation, seconds, meet, seed))
+    except BrokenBarrierError:  # whoever broke it says why
+        return
+    except BaseException:
+        # Before the others hear of it: the measurement ends all clients then.
+        traceback.print_exc()
+        for barrier in meet:
+            barrier.abort()
+        sys.exit(1)
+
+
+def _measured(place: Place, operation: str, seconds: float, meet: tuple[Barrier, Barrier], seed: int) -> Answer:
     client = make_client(place, seed)
     # The first one connects and compiles, once in a worker's life; nothing is counted by it.
     client.work(operation)
     for barrier in meet:
-        barrier.wait()
+        barrier.wait(MEET_MAX_S)
     times, refused = [], 0
     began = now = time.perf_counter()
     while now - began < seconds:
@@ -89,4 +135,4 @@ def _work(
             times.append(now - then)
         else:
             refused += 1
-    told.send((times, refused, now - began))
+    return times, refused, now - began
