@@ -63,12 +63,17 @@ def undo_initial_load(
             "undo", "the run config's `confirm` is not the target", todo=f"Write confirm: {deployment.target.place}"
         )
     engine = make_engine(deployment.target, run_id).execution_options(isolation_level="READ COMMITTED")
+    tried: list[Undone] = []
 
     def once() -> Undone:
         with transaction(engine, "undo", deployment.target.schema) as connection:
             take_lock(connection, deployment.target.schema, deployment.policies.lock_wait_s)
             refuse_after_cutover(connection)
-            return _undo(connection, deployment.target.schema, ring, run_id, log)
+            if tried and _is_undone_by(connection, run_id):
+                log("This run's transaction had committed; only its acknowledgement was lost.")
+            else:
+                tried.append(_undo(connection, deployment.target.schema, ring, run_id, log))
+            return tried[-1]
 
     return retrying(once)
 
@@ -94,6 +99,13 @@ def _undo(connection: Connection, schema: str, ring: KeyRing, run_id: str, log: 
         (run_id, __version__, json.dumps({table: {"removed": count} for table, count in done.removed.items()})),
     )
     return done
+
+
+def _is_undone_by(connection: Connection, run_id: str) -> bool:
+    found = connection.exec_driver_sql(
+        "SELECT count(*) FROM credstore_sync.runs WHERE run_id = %s AND kind = 'undo'", (run_id,)
+    ).scalar_one()
+    return bool(found)
 
 
 def _sorted_out(

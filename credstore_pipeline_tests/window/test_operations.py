@@ -9,10 +9,12 @@ from threading import Thread
 import dagster as dg
 import pytest
 
+from credstore_pipeline.core.undo import undo_initial_load
 from credstore_pipeline.definitions import defs
 from credstore_pipeline.failures import NotTold, tell_of_failure
 from credstore_pipeline.sensors import failed_run_sensor
 from credstore_pipeline_tests.pipeline.flow import TARGET_KEY, content, flow, sealed, source
+from credstore_pipeline_tests.pipeline.proxy import lossy
 from credstore_pipeline_tests.window.conftest import end, environment
 
 
@@ -91,6 +93,20 @@ def test_undo_removes_what_nobody_changed_and_names_the_rest(loaded):
     assert any(f"1 rows stay, other rows refer to it (id {ids[1]})" in line for line in logged)
     flow(at).load()
     assert {row[0] for row in at.sql("SELECT id FROM credentials")} == set(ids)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_undo_whose_commit_went_unheard_is_made_once_and_told_as_it_was(loaded, when):
+    at = loaded()
+    count = at.sql("SELECT count(*) FROM credentials")[0][0]
+    with lossy(at.database, when, marks=b"SET kind = 'undone'") as proxy:
+        run = flow(at, target=proxy.target)
+        place = run.deployment.target.place
+        done = undo_initial_load(run.deployment, run.ring, run.run_id, place, run.log.append)
+        assert proxy.reached.is_set()
+    assert done.removed["credentials"] == count
+    assert at.sql("SELECT count(*) FROM credentials, credstore_sync.runs WHERE kind = 'undo'") == [(0,)]
+    assert at.sql("SELECT count(*) FROM credstore_sync.runs WHERE kind = 'undo'") == [(1,)]
 
 
 def test_undo_of_another_target_or_after_cutover_is_refused(ended):
