@@ -18,7 +18,7 @@ COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 LOAD = b"INSERT INTO credstore_sync.runs"
 NAME = ".s.PGSQL.5432"
 
-When = Literal["before", "after"]
+When = Literal["before", "during", "after"]
 
 
 @dataclass
@@ -27,7 +27,8 @@ class Proxy:
 
     Attributes:
         target: The database as seen through it.
-        when: Whether that COMMIT is lost on its way to the server, or its answer on the way back.
+        when: Whether that COMMIT is lost on its way to the server, its answer on the way back, or the run's side of
+            the connection while the server works on it, which does not notice.
         hold: Keep both sides waiting instead of closing the connection.
         marks: A statement by which the transaction is known whose COMMIT it is.
         reached: Set when it happened.
@@ -60,6 +61,11 @@ class Proxy:
             while sent := client.recv(1 << 16):
                 is_load = is_load or self.marks in sent
                 if is_load and COMMIT in sent and not self.reached.is_set():
+                    if self.when == "during":
+                        server.sendall(sent)
+                        self.reached.set()
+                        _close(client)
+                        return
                     if self.when == "after":
                         writing.set()
                         server.sendall(sent)

@@ -1,6 +1,10 @@
 """Killed, or cut off from PostgreSQL, between the two stores' commits: whoever comes next finds one of two states."""
 
 import json
+import os
+import signal
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -8,7 +12,7 @@ import pytest
 from credstore_pipeline.core.errors import CommitUnknown, Refused
 from credstore_pipeline.core.keys.ring import build_ring
 from credstore_pipeline.core.rollback.export import Wish, rollback_export
-from credstore_pipeline_tests.pipeline.flow import content, flow
+from credstore_pipeline_tests.pipeline.flow import content, flow, session
 from credstore_pipeline_tests.pipeline.launcher import start
 from credstore_pipeline_tests.pipeline.proxy import lossy
 from credstore_pipeline_tests.pipeline.test_kill import await_true, sessions
@@ -100,10 +104,130 @@ def test_a_rollback_after_which_nobody_answers_keeps_the_new_file_and_says_so(en
     changed_since(at)
     with lossy(at.database, "after", marks=CLEAR) as proxy:
         # The server is gone for good: each later question fails.
-        monkeypatch.setattr("credstore_pipeline.core.rollback.export._is_cleared", _gone)
+        monkeypatch.setattr("credstore_pipeline.core.cutover.unheard.asked", _gone)
         with pytest.raises(CommitUnknown, match="The new file is in place"):
             back(at, proxy.target)
     the_new_file_counts(at)
+
+
+SLOW = """
+CREATE FUNCTION public.works_on_it() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_lock_shared(4711); PERFORM pg_advisory_unlock_shared(4711); RETURN NULL; END $$
+"""
+AT_COMMIT = (
+    "CREATE CONSTRAINT TRIGGER works_on_it AFTER INSERT OR UPDATE ON credstore_sync.cutover "
+    "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.works_on_it()"
+)
+
+
+@contextmanager
+def working_on_its_commit(at):
+    """COMMIT of the cutover's record, or of its end, takes until the event that this gives is set."""
+    at.sql(SLOW)
+    at.sql(AT_COMMIT)
+    done = threading.Event()
+    with session(at.database) as connection:
+        connection.exec_driver_sql("SELECT pg_advisory_lock(4711)")
+
+        def let_go():
+            done.wait()
+            connection.exec_driver_sql("SELECT pg_advisory_unlock(4711)")
+
+        going = threading.Thread(target=let_go)
+        going.start()
+        try:
+            yield done
+        finally:
+            done.set()
+            going.join()
+    await_true(lambda: not sessions(at))
+    at.sql("DROP TRIGGER works_on_it ON credstore_sync.cutover")
+
+
+def at_its_commit(at):
+    return at.sql(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory' "
+        "AND query = 'COMMIT'"
+    )
+
+
+@contextmanager
+def meanwhile(what):
+    """Do something in another thread while the block runs."""
+    doing = threading.Thread(target=what)
+    doing.start()
+    try:
+        yield
+    finally:
+        doing.join()
+
+
+def test_a_rollback_whose_commit_lands_later_than_its_connection_is_lost_keeps_the_new_file(ended):
+    """Found with the server still at COMMIT: it was taken for not cleared, and the old file put back under it."""
+    at = ended()
+    changed_since(at)
+    with working_on_its_commit(at) as done, lossy(at.database, "during", marks=CLEAR) as proxy:
+
+        def let_go():
+            # The second one asks.
+            await_true(lambda: (at_its_commit(at) and len(sessions(at)) > 1) or done.is_set())
+            done.set()
+
+        with meanwhile(let_go):
+            try:
+                assert back(at, proxy.target).aside.is_file()
+            finally:
+                done.set()
+    assert standing(at) is None
+    the_new_file_counts(at)
+
+
+def test_a_rollback_whose_commit_never_ends_keeps_the_new_file_and_says_so(ended, monkeypatch):
+    at = ended()
+    changed_since(at)
+    monkeypatch.setattr("credstore_pipeline.core.cutover.unheard.WAIT_S", 0.5)
+    lost = lossy(at.database, "during", marks=CLEAR)
+    with (
+        working_on_its_commit(at),
+        lost as proxy,
+        pytest.raises(CommitUnknown, match="The new file is in place"),
+    ):
+        back(at, proxy.target)
+    assert standing(at) is None
+    the_new_file_counts(at)
+
+
+def test_a_rollback_interrupted_while_its_commit_succeeds_keeps_the_new_file(ended):
+    """Found with Ctrl-C at COMMIT: it came out right after the success, and the files were exchanged back."""
+    at = ended()
+    changed_since(at)
+    with working_on_its_commit(at) as done:
+
+        def interrupt():
+            await_true(lambda: at_its_commit(at))
+            os.kill(os.getpid(), signal.SIGINT)
+            done.set()
+
+        with pytest.raises(KeyboardInterrupt), meanwhile(interrupt):
+            back(at)
+    assert standing(at) is None
+    the_new_file_counts(at)
+
+
+def test_a_rollback_interrupted_before_its_commit_puts_the_old_file_back(ended, monkeypatch):
+    at = ended()
+    changed_since(at)
+    before = at.store.path.read_bytes()
+    monkeypatch.setattr("credstore_pipeline.core.rollback.commit.commit_boundary", _interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        back(at)
+    assert at.store.path.read_bytes() == before
+    assert [place.name for place in at.store.path.parent.glob("store.db*")] == ["store.db"]
+    assert standing(at)
+
+
+def _interrupted(_):
+    raise KeyboardInterrupt
 
 
 def _gone(*_):

@@ -101,3 +101,11 @@ def clear_cutover(connection: Connection, run_id: str) -> bool:
         (run_id,),
     ).rowcount
     return bool(cleared)
+
+
+def is_cleared_by(connection: Connection, run_id: str) -> bool:
+    """Tell whether this run ended a cutover."""
+    found = connection.exec_driver_sql(
+        "SELECT count(*) FROM credstore_sync.cutover WHERE cleared_by_run = %s", (run_id,)
+    ).scalar_one()
+    return bool(found)

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +21,21 @@ def name_for(store: Path, end: str) -> Path:
     return real.with_name(real.name + end)
 
 
+@dataclass
+class Exchange:
+    """Files that were exchanged.
+
+    Attributes:
+        aside: Where the old file is now.
+        stays: The exchange is not undone, whatever the block raises: whoever set it, tells.
+    """
+
+    aside: Path
+    stays: bool = False
+
+
 @contextmanager
-def exchanged(new: Path, store: Path, old: Path) -> Iterator[Path]:
+def exchanged(new: Path, store: Path, old: Path) -> Iterator[Exchange]:
     """Put `new` in the store's place, the old file with -wal and -shm aside; back if the block raises.
 
     Args:
@@ -30,7 +44,7 @@ def exchanged(new: Path, store: Path, old: Path) -> Iterator[Path]:
         old: Where the old file is: at the store's path, or archived, and then it stays.
 
     Yields:
-        Where the old file is now.
+        Where the old file is now, and whether that stays so.
 
     Raises:
         SourceBusy: If somebody has it open.
@@ -47,9 +61,12 @@ def exchanged(new: Path, store: Path, old: Path) -> Iterator[Path]:
             rename_store(real, aside)
         new.rename(real)
         sync_folder(real.parent)
+    exchange = Exchange(aside)
     try:
-        yield aside
+        yield exchange
     except BaseException:
+        if exchange.stays:
+            raise
         real.rename(new)
         if in_place:
             rename_store(aside, real)

@@ -11,12 +11,13 @@ from credstore_pipeline.core.cutover.record import Cutover, standing_cutover
 from credstore_pipeline.core.data_key import TargetPurpose, target_subkey, unwrap_data_key
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.drift import find_drift
-from credstore_pipeline.core.errors import CommitUnknown, Refused, TargetError
+from credstore_pipeline.core.errors import Refused
 from credstore_pipeline.core.frames import TABLES
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.load.ledger import open_books
 from credstore_pipeline.core.load.meaning import Meaning
 from credstore_pipeline.core.load.reading import qualified, read_rows
+from credstore_pipeline.core.rollback.commit import commit
 from credstore_pipeline.core.rollback.exchange import exchanged, name_for
 from credstore_pipeline.core.rollback.file import fill, new_file, read_old, required_columns
 from credstore_pipeline.core.rollback.losses import Loss, refuse_losses
@@ -26,19 +27,12 @@ from credstore_pipeline.core.rollback.rebase import rebase
 from credstore_pipeline.core.rollback.tags import tags_back
 from credstore_pipeline.core.source.snapshot import Snapshot, prove_snapshot, snapshot_path
 from credstore_pipeline.core.target.connect import make_engine, transaction
-from credstore_pipeline.core.target.failures import commit_boundary
 from credstore_pipeline.core.target.lock import take_lock
-from credstore_pipeline.core.target.retry import retrying
 from credstore_pipeline.core.validation.quarantine import RowSealer
 
 Flavour = Literal["source", "orm"]
 LATE = "late_writes"
 _AS_THEY_WERE = "Both stores are as they were."
-_UNKNOWN = "The new file is in place; whether the record of the cutover is cleared is unknown."
-_LOOK = (
-    "`credstore status` says so when PostgreSQL answers. If the store still is cut over, launch again with "
-    "allow_loss: [late_writes], which means the new file."
-)
 
 
 @dataclass(frozen=True)
@@ -195,44 +189,12 @@ def _swap(
 ) -> Exported:
     """Exchange the files, make the new one the base's source, clear the record, commit; or exchange them back."""
     store = deployment.source.sqlite_path
-    with exchanged(done.path, store, cutover.place(store)) as aside:
+    with exchanged(done.path, store, cutover.place(store)) as exchange:
         rebase(connection, deployment, ring, run_id, proven)
         # Inside: whatever fails up to the commit puts the old file back.
-        unknown = _commit(connection, deployment, run_id)
-    if unknown:
-        raise unknown from None
-    log(f"The new file is {store}; the old one is {aside}. The record of the cutover is cleared.")
-    return Exported(store, done.rows, done.quarantined, done.compared, done.losses, aside)
-
-
-def _commit(connection: Connection, deployment: Deployment, run_id: str) -> CommitUnknown | None:
-    """Commit, and find out whether it took place if the answer is lost.
-
-    Returns:
-        An error if nobody can say. The new file stays then: it holds what PostgreSQL holds, whatever the record says,
-        and the old one under a cleared record would take back what was changed since cutover.
-    """
-    try:
-        with commit_boundary("rollback"):
-            connection.commit()
-    except CommitUnknown as error:
-        try:
-            cleared = retrying(lambda: _is_cleared(deployment, run_id))
-        except TargetError:
-            return CommitUnknown("rollback", error.wrong, state=_UNKNOWN, todo=_LOOK)
-        if not cleared:
-            raise
-        # The lost connection still thinks that its transaction is open.
-        connection.rollback()
-    return None
-
-
-def _is_cleared(deployment: Deployment, run_id: str) -> bool:
-    with transaction(make_engine(deployment.target, run_id), "rollback") as connection:
-        found = connection.exec_driver_sql(
-            "SELECT count(*) FROM credstore_sync.cutover WHERE cleared_by_run = %s", (run_id,)
-        ).scalar_one()
-        return bool(found)
+        commit(connection, deployment, run_id, exchange, log)
+    log(f"The new file is {store}; the old one is {exchange.aside}. The record of the cutover is cleared.")
+    return Exported(store, done.rows, done.quarantined, done.compared, done.losses, exchange.aside)
 
 
 def _place(deployment: Deployment, run_id: str, wish: Wish) -> Path:
