@@ -48,14 +48,25 @@ def alone(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
 
 def rename_store(path: Path, to: Path) -> None:
     """Rename the file with -wal, -shm and -journal, on disk when this returns; to be called while `alone`."""
+    move_companions(path, to)
+    path.rename(to)
+    sync_folder(path.parent)
+
+
+def move_companions(path: Path, to: Path) -> None:
+    """Let -wal, -shm and -journal of the file be those of `to`, or be gone if they hold nothing."""
     for end in _COMPANIONS:
         companion = beside(path, end)
         if companion.exists() and any(companion.read_bytes()[:_HEADER_BYTES]):
             companion.rename(beside(to, end))
         else:  # a finished transaction leaves none, an empty one, or one whose header is zeros
             companion.unlink(missing_ok=True)
-    path.rename(to)
-    sync_folder(path.parent)
+
+
+def drop_companions(path: Path) -> None:
+    """Remove -wal, -shm and -journal of a file that is about to go."""
+    for end in _COMPANIONS:
+        beside(path, end).unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

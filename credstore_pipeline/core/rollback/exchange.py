@@ -1,5 +1,6 @@
 """The new file in the old one's place, while nobody has that open; and back again if what follows fails."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from credstore_pipeline.core.cutover.archive import alone, rename_store, sync_folder
+from credstore_pipeline.core.cutover.archive import alone, drop_companions, move_companions, sync_folder
+from credstore_pipeline.core.errors import SourceBusy
 from credstore_pipeline.core.source.connect import file_uri
 
 ASIDE = ".before-rollback-"
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+"""What a file system answers that has no hard links, or none more."""
+_STOP = "Stop every old container, and launch again."
 
 
 def name_for(store: Path, end: str) -> Path:
@@ -52,37 +57,92 @@ def exchanged(new: Path, store: Path, old: Path) -> Iterator[Exchange]:
     real = store.resolve()
     in_place = real.exists()
     aside = name_for(store, f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}") if in_place else old
-    with ExitStack() as stack:
-        if in_place:
-            wal = _is_wal(real)
-            # Emptied into the file and held until the exchange is done.
-            stack.enter_context(alone(real))
-            _dress(new, real, wal=wal)
-            rename_store(real, aside)
-        new.rename(real)
-        sync_folder(real.parent)
+    if in_place and aside.exists():
+        raise SourceBusy("source", f"{aside} is taken", todo="Launch again.")
     exchange = Exchange(aside)
+    ours = new.stat()
+    # Before the first step: an interrupt or an error may come between any two.
     try:
+        with ExitStack() as stack:
+            if in_place:
+                wal = _is_wal(real)
+                # Emptied into the file and held until the exchange is done.
+                stack.enter_context(alone(real))
+                _dress(new, real, wal=wal)
+                _leave_aside(real, aside)
+            _move(new, real, onto=in_place)
+            sync_folder(real.parent)
         yield exchange
     except BaseException:
-        if exchange.stays:
-            raise
-        real.rename(new)
-        if in_place:
-            rename_store(aside, real)
-        sync_folder(real.parent)
+        if not exchange.stays:
+            _undo(real, aside if in_place else None, ours)
         raise
+
+
+def _leave_aside(real: Path, aside: Path) -> None:
+    """Give the old file a second name; its first is never without a file, whenever the run is killed."""
+    for killed in real.parent.glob(f"{real.name}{ASIDE}*"):
+        if killed.samefile(real):
+            killed.unlink()
+    try:
+        os.link(real, aside)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Nobody writes meanwhile: the file is held.
+        shutil.copyfile(real, aside)
+        _own(aside, real)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+    move_companions(real, aside)
+    sync_folder(real.parent)
+
+
+def _move(new: Path, real: Path, *, onto: bool) -> None:
+    """Rename the new file, onto the old one or else onto nothing."""
+    if not onto:
+        try:
+            os.link(new, real)
+        except FileExistsError:
+            raise SourceBusy("source", f"{real} came into being just now", todo=_STOP) from None
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            new.unlink()
+            return
+    new.replace(real)
+
+
+def _undo(real: Path, aside: Path | None, ours: os.stat_result) -> None:
+    """Put things back as they were, from whatever step on; the new file is gone then, or still under its own name."""
+    if not (real.exists() and os.path.samestat(real.stat(), ours)):
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+    elif aside is None:
+        # Before the file: what is beside it would be taken for another's.
+        drop_companions(real)
+        real.unlink()
+    else:
+        drop_companions(real)
+        move_companions(aside, real)
+        aside.replace(real)
+    sync_folder(real.parent)
 
 
 def _dress(new: Path, like: Path, *, wal: bool) -> None:
     """Give the new file the old one's mode, owner and journal mode: the application opens it as it did."""
+    _own(new, like)
+    if wal:
+        with closing(sqlite3.connect(file_uri(new, "rw"), uri=True)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _own(new: Path, like: Path) -> None:
     shutil.copymode(like, new)
     found = like.stat()
     with suppress(PermissionError):
         os.chown(new, found.st_uid, found.st_gid)
-    if wal:
-        with closing(sqlite3.connect(file_uri(new, "rw"), uri=True)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _is_wal(path: Path) -> bool:
