@@ -71,6 +71,34 @@ def test_a_cutover_whose_record_never_arrived_leaves_nothing(loaded):
     as_before(at)
 
 
+def test_a_cutover_whose_record_lands_later_than_its_connection_is_lost_stands(loaded):
+    """Found with the server still at COMMIT: it was taken for not recorded, and the triggers taken away."""
+    at = loaded()
+    lost = lossy(at.database, "during", marks=RECORD)
+    with working_on_its_commit(at) as done, lost as proxy, meanwhile(lambda: let_go_when_it_is_asked(at, done)):
+        try:
+            assert end(at, proxy.target).blocked
+        finally:
+            done.set()
+    assert standing(at)
+    assert triggers_of(at)
+
+
+@pytest.mark.parametrize("why", ["it never ends", "nobody answers"])
+def test_a_cutover_of_which_nobody_knows_whether_it_is_recorded_says_so(loaded, monkeypatch, why):
+    """Found told as `nothing is recorded` while the record stood."""
+    at = loaded()
+    monkeypatch.setattr("credstore_pipeline.core.cutover.unheard.WAIT_S", 0.5)
+    if why == "nobody answers":
+        monkeypatch.setattr("credstore_pipeline.core.cutover.unheard.asked", _gone)
+    lost = lossy(at.database, "during", marks=RECORD)
+    said = "Whether the cutover is recorded is unknown.*`credstore status`"
+    with working_on_its_commit(at), lost as proxy, pytest.raises(CommitUnknown, match=said):
+        end(at, proxy.target)
+    assert standing(at)
+    assert triggers_of(at) == []
+
+
 def test_a_rollback_that_was_committed_unheard_keeps_the_new_file(ended):
     """Found putting the old file back under a cleared record: the next pass would have undone every change since."""
     at = ended()
@@ -151,6 +179,12 @@ def at_its_commit(at):
     )
 
 
+def let_go_when_it_is_asked(at, done):
+    # The second session asks.
+    await_true(lambda: (at_its_commit(at) and len(sessions(at)) > 1) or done.is_set())
+    done.set()
+
+
 @contextmanager
 def meanwhile(what):
     """Do something in another thread while the block runs."""
@@ -166,18 +200,12 @@ def test_a_rollback_whose_commit_lands_later_than_its_connection_is_lost_keeps_t
     """Found with the server still at COMMIT: it was taken for not cleared, and the old file put back under it."""
     at = ended()
     changed_since(at)
-    with working_on_its_commit(at) as done, lossy(at.database, "during", marks=CLEAR) as proxy:
-
-        def let_go():
-            # The second one asks.
-            await_true(lambda: (at_its_commit(at) and len(sessions(at)) > 1) or done.is_set())
+    lost = lossy(at.database, "during", marks=CLEAR)
+    with working_on_its_commit(at) as done, lost as proxy, meanwhile(lambda: let_go_when_it_is_asked(at, done)):
+        try:
+            assert back(at, proxy.target).aside.is_file()
+        finally:
             done.set()
-
-        with meanwhile(let_go):
-            try:
-                assert back(at, proxy.target).aside.is_file()
-            finally:
-                done.set()
     assert standing(at) is None
     the_new_file_counts(at)
 

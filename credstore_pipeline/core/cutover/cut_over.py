@@ -11,11 +11,12 @@ from sqlalchemy import Connection, Engine
 from credstore_pipeline.core.cutover.archive import ARCHIVED, alone, rename_store
 from credstore_pipeline.core.cutover.freeze import Frozen, frozen
 from credstore_pipeline.core.cutover.record import (
+    is_recorded_by,
     record_archive,
     record_cutover,
     refuse_after_cutover,
-    standing_cutover,
 )
+from credstore_pipeline.core.cutover.unheard import took_place
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CommitUnknown, CredstoreError, ProofFailed, Refused
 from credstore_pipeline.core.keys.ring import KeyRing
@@ -76,6 +77,7 @@ def cut_over(
     Raises:
         Refused: If something stands in the way; names all of it.
         CutOver: If it was cut over already.
+        CommitUnknown: If nobody can say whether the record was committed; no trigger stands then.
         CredstoreError: If freezing, the final pass or its proofs fail; nothing is frozen or recorded then.
     """
     path = deployment.source.sqlite_path
@@ -97,6 +99,8 @@ def cut_over(
             recorded = True
             if blocked:
                 held.keep()
+    except _Unheard as error:
+        raise CommitUnknown("cutover", error.wrong, state=_UNKNOWN, todo=_LOOK) from None
     except CredstoreError as error:
         state = _RECORDED if recorded else NOTHING_DONE
         raise type(error)(error.where, error.wrong, state=state, todo=error.todo) from None
@@ -106,6 +110,17 @@ def cut_over(
     return CutOverDone(passed, estimated_s, frozen_s, tuple(blocked), archived_as, refused)
 
 
+class _Unheard(CommitUnknown):
+    """Nobody can say whether the record was committed."""
+
+
+# The triggers go, as they do when the run is killed: with them a store whose cutover came to nothing would refuse the
+# application that still counts on it; without them nothing is lost unseen, since late writes are noticed.
+_UNKNOWN = "Whether the cutover is recorded is unknown; the store takes writes again, no trigger stands in it."
+_LOOK = (
+    "Stop the old containers until `credstore status` says it. If it is cut over, leave them stopped, and launch "
+    "`watch`, which names what they wrote late; if not, start them, and launch again."
+)
 _RECORDED = "The cutover is recorded and stands; the triggers in the file may be missing: stop every old container."
 
 
@@ -176,7 +191,11 @@ def _end(
     *,
     block_writers: bool,
 ) -> list[str]:
-    """Install the triggers and record the cutover; both or neither."""
+    """Install the triggers and record the cutover; both or neither.
+
+    Raises:
+        _Unheard: If nobody can say whether the record was committed.
+    """
     blocked: list[str] = []
     try:
         with transaction(engine, "cutover", deployment.target.schema) as connection:
@@ -199,16 +218,13 @@ def _end(
                 source_digest=passed.taken.digest,
                 writers_blocked=block_writers,
             )
-    except CommitUnknown:
-        if not retrying(lambda: _is_recorded(engine, run_id)):
+    except CommitUnknown as error:
+        recorded = took_place(deployment, run_id, "cutover", lambda found: is_recorded_by(found, run_id))
+        if recorded is None:
+            raise _Unheard("cutover", error.wrong) from None
+        if not recorded:
             raise
     return blocked
-
-
-def _is_recorded(engine: Engine, run_id: str) -> bool:
-    with transaction(engine, "cutover") as connection:
-        standing = standing_cutover(connection)
-        return standing is not None and standing.run_id == run_id
 
 
 def _archived(engine: Engine, path: Path, run_id: str) -> tuple[Path | None, str]:

@@ -103,6 +103,12 @@ def clear_cutover(connection: Connection, run_id: str) -> bool:
     return bool(cleared)
 
 
+def is_recorded_by(connection: Connection, run_id: str) -> bool:
+    """Tell whether the cutover that stands is this run's."""
+    standing = standing_cutover(connection)
+    return standing is not None and standing.run_id == run_id
+
+
 def is_cleared_by(connection: Connection, run_id: str) -> bool:
     """Tell whether this run ended a cutover."""
     found = connection.exec_driver_sql(
