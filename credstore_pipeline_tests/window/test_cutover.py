@@ -15,8 +15,9 @@ from credstore_pipeline.core.cutover.freeze import frozen
 from credstore_pipeline.core.cutover.record import standing_cutover
 from credstore_pipeline.core.cutover.triggers import MESSAGE, triggers
 from credstore_pipeline.core.errors import CredstoreError, CutOver, LoadLocked, Refused, SourceError
+from credstore_pipeline.core.load.ledger import put_event
 from credstore_pipeline.core.proofs.outcome import last_verify
-from credstore_pipeline.core.target.connect import make_engine, transaction
+from credstore_pipeline.core.target.connect import make_engine, target_now, transaction
 from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline_tests.pipeline.flow import content, flow, session, source
 from credstore_pipeline_tests.waiting import await_true
@@ -185,6 +186,22 @@ def _shut():
     from credstore_pipeline_tests.pipeline.flow import sealed
 
     return sealed("x", "a key that nobody gave")
+
+
+def test_a_run_that_commits_after_the_final_pass_is_not_cut_over_unproven(loaded):
+    """Found with `replay_quarantine`: it wrote an old password after the proofs, and the cutover was green."""
+    at = loaded()
+
+    def log(line):
+        if "final proofs were made" in line:
+            with transaction(make_engine(at.database, "a replay"), "a test") as connection:
+                take_lock(connection, "public", 0)
+                connection.exec_driver_sql("UPDATE public.credentials SET password = 'an old one'")
+                put_event(connection, "a replay", "replay", target_now(connection), {"credentials": {"updated": 1}})
+
+    with pytest.raises(Refused, match=r"run a replay \(replay\) wrote to the target after the final pass"):
+        end(at, log=log)
+    as_before(at)
 
 
 def test_a_lock_that_is_not_given_leaves_the_store_as_it_was(loaded):

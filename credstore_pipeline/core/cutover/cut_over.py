@@ -15,12 +15,13 @@ from credstore_pipeline.core.cutover.record import (
     record_archive,
     record_cutover,
     refuse_after_cutover,
+    refuse_later_runs,
 )
 from credstore_pipeline.core.cutover.unheard import took_place
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CommitUnknown, CredstoreError, ProofFailed, Refused
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.load.ledger import last_load, open_books
+from credstore_pipeline.core.load.ledger import open_books
 from credstore_pipeline.core.passing import Passed, proven, run_pass
 from credstore_pipeline.core.proofs.outcome import last_verify, refusal_of
 from credstore_pipeline.core.target.connect import make_engine, transaction
@@ -201,9 +202,7 @@ def _end(
         with transaction(engine, "cutover", deployment.target.schema) as connection:
             take_lock(connection, deployment.target.schema, deployment.policies.lock_wait_s)
             refuse_after_cutover(connection)
-            last = last_load(connection)
-            if last is None or last.run_id != run_id:
-                raise Refused("cutover", "another run loaded meanwhile", todo="Launch again.")
+            refuse_later_runs(connection, run_id)
             # The final pass may have met what did not wait before.
             refusals = waiting(connection).refusals(deployment.policies)
             if refusals:

@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from credstore_pipeline.core.errors import CutOver
+from credstore_pipeline.core.errors import CutOver, Refused
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,27 @@ def refuse_after_cutover(connection: Connection) -> None:
             f"it was {standing.told}; PostgreSQL alone counts since then",
             todo="To take from this file again, launch `rollback_export` with `swap: true`; it clears the record.",
         )
+
+
+def refuse_later_runs(connection: Connection, run_id: str) -> None:
+    """Let pass if no run of whatever kind wrote to the target after the load of this one, whose proofs count.
+
+    Args:
+        connection: Holds the load's lock: nobody comes after this look.
+        run_id: The run of the final pass.
+
+    Raises:
+        Refused: Naming the run; or if this one's load is not there.
+    """
+    later = connection.exec_driver_sql(
+        "SELECT n.run_id, n.kind FROM (SELECT 1) one LEFT JOIN credstore_sync.runs o ON o.run_id = %s "
+        "LEFT JOIN credstore_sync.runs n ON n.run_id <> o.run_id AND n.finished_at >= o.finished_at "
+        "WHERE o.run_id IS NULL OR n.run_id IS NOT NULL ORDER BY n.finished_at LIMIT 1",
+        (run_id,),
+    ).one_or_none()
+    if later:
+        who = f"run {later[0]} ({later[1]})" if later[0] else "another run"
+        raise Refused("cutover", f"{who} wrote to the target after the final pass", todo="Launch again.")
 
 
 def record_cutover(
