@@ -13,6 +13,7 @@ from credstore_pipeline.core.cutover.cut_over import CutOverDone, cut_over
 from credstore_pipeline.core.deployment import Target
 from credstore_pipeline_tests.lab import Lab, make_lab
 from credstore_pipeline_tests.pipeline.flow import already, flow
+from credstore_pipeline_tests.window.watch import Watch
 
 
 def end(at: Lab, target: Target | None = None, **how: object) -> CutOverDone:
@@ -70,3 +71,9 @@ def ended(administrator: sa.Engine, database: Target, tmp_path: Path) -> Callabl
 def lab(tmp_path: Path, database: Target) -> Callable[..., Lab]:
     """A lab on which nothing was done."""
     return lambda flavour: make_lab(tmp_path, database, flavour)
+
+
+@pytest.fixture(scope="session")
+def watch() -> Watch:
+    """One for all, since it stays in the process."""
+    return Watch()

@@ -1,5 +1,6 @@
 """The cutover: what it refuses, what it leaves behind, and that a failed one leaves nothing."""
 
+import errno
 import os
 import signal
 import sqlite3
@@ -22,6 +23,7 @@ from credstore_pipeline.core.target.lock import take_lock
 from credstore_pipeline_tests.pipeline.flow import content, flow, session, source
 from credstore_pipeline_tests.waiting import await_true
 from credstore_pipeline_tests.window.conftest import end
+from credstore_pipeline_tests.window.test_rollback import back
 
 ADD = "INSERT INTO tags (id, name) VALUES ('written late', 'written late')"
 
@@ -290,6 +292,25 @@ def test_archive_renames_the_file_and_the_store_is_found_again(loaded, mode):
     assert done.archived_as.is_file()
     assert sorted(place.name for place in at.store.path.parent.glob("store.db*")) == [done.archived_as.name]
     assert standing(at).place(at.store.path) == done.archived_as
+
+
+@pytest.mark.parametrize("step", ["the rename", "the folder's entries on disk"])
+def test_a_folder_that_refuses_the_new_name_does_not_end_a_cutover_that_stands(loaded, watch, step):
+    """Found as an error that nobody caught: the run was red, and said that nothing is recorded."""
+    at = loaded()
+
+    def refuse(event, arguments):
+        wanted = ("os.rename", str(at.store.path)) if step == "the rename" else ("open", str(at.store.path.parent))
+        if (event, str(arguments[0])) == wanted:
+            raise OSError(errno.EROFS, "a folder that was mounted read-only meanwhile")
+
+    with watch.calling(refuse):
+        done = end(at, archive=True)
+    assert "refuses (EROFS)" in done.archive_refused
+    assert (done.archived_as is None) == (step == "the rename")
+    (there,) = at.store.path.parent.glob("store.db*")
+    assert standing(at).place(at.store.path) == there
+    back(at, swap=True)
 
 
 @pytest.mark.ci

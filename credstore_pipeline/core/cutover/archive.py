@@ -26,8 +26,10 @@ def alone(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
 
     Raises:
         SourceBusy: If somebody else has it.
+        SourceError: If it cannot be opened.
     """
-    connection = sqlite3.connect(file_uri(path, "rw"), uri=True, timeout=wait_s, isolation_level=None)
+    with sqlite_errors("source"):
+        connection = sqlite3.connect(file_uri(path, "rw"), uri=True, timeout=wait_s, isolation_level=None)
     try:
         with sqlite_errors("source"):
             # Before the first access: only then is a WAL file locked as a whole.

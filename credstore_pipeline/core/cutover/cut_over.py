@@ -1,5 +1,6 @@
 """The cutover: asked, frozen, passed over a last time, proven, recorded; or as if nothing had been."""
 
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class CutOverDone:
         frozen_s: Seconds for which the store's writers had to wait.
         blocked: Tables whose writes triggers refuse from now on.
         archived_as: The file's new name, if it was renamed.
-        archive_refused: Why it was not, if it was to be.
+        archive_refused: Why it was not, if it was to be; or what else failed there.
     """
 
     passed: Passed
@@ -238,4 +239,8 @@ def _archived(engine: Engine, path: Path, run_id: str) -> tuple[Path | None, str
             rename_store(real, to)
     except CredstoreError as error:
         return None, str(error)
+    except OSError as error:
+        # It must not end a run whose cutover stands. The folder may refuse after the rename too, when it is synced.
+        renamed = to if to.exists() and not real.exists() else None
+        return renamed, f"{real.parent} refuses ({errno.errorcode.get(error.errno or 0, 'OSError')})"
     return to, ""

@@ -38,8 +38,15 @@ class Cutover:
         return f"cut over at {self.cut_over_at:%Y-%m-%d %H:%M:%S} UTC by run {self.run_id}"
 
     def place(self, sqlite_path: Path) -> Path:
-        """Where the file is now, beside the store's path of today: the folder may be mounted elsewhere by now."""
-        return sqlite_path.resolve().with_name(Path(self.archived_as).name) if self.archived_as else sqlite_path
+        """Where the file is now, beside the store's path of today: the folder may be mounted elsewhere by now.
+
+        The new name is recorded before it is given: a run that ended between the two left the file where it was.
+        """
+        archived = self._archived(sqlite_path)
+        return archived if archived and (archived.exists() or not sqlite_path.exists()) else sqlite_path
+
+    def _archived(self, sqlite_path: Path) -> Path | None:
+        return sqlite_path.resolve().with_name(Path(self.archived_as).name) if self.archived_as else None
 
 
 def standing_cutover(connection: Connection) -> Cutover | None:
