@@ -1,7 +1,6 @@
 """Snapshots brought back, and what the window left behind removed."""
 
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from credstore_pipeline.core.errors import CouldNotCheck, Refused, SnapshotNotPr
 from credstore_pipeline.core.keys.ring import KeyRing
 from credstore_pipeline.core.source.retention import discard, snapshot_names
 from credstore_pipeline.core.source.snapshot import prove_snapshot, snapshot_path
+from credstore_pipeline.core.unproven import file_errors, give_name, unproven
 from credstore_pipeline.core.watching import State
 
 _NOTHING = "Nothing was written or removed."
@@ -44,7 +44,7 @@ def restore(deployment: Deployment, ring: KeyRing, state: State, to: Path, name:
         name: Which snapshot; the one last loaded by default.
 
     Raises:
-        Refused: If the path is taken or lies where it must not.
+        Refused: If the path is taken or lies where it must not, or its folder takes no file.
         CouldNotCheck: If there is no such snapshot.
         SnapshotNotProven: If it was altered, or the copy differs.
     """
@@ -66,15 +66,14 @@ def restore(deployment: Deployment, ring: KeyRing, state: State, to: Path, name:
         )
     key = target_subkey(ring, TargetPurpose.SOURCE_DIGEST)
     snapshot = prove_snapshot(snapshot_path(deployment.places.backup_dir, chosen), key)
-    descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file, snapshot.path.open("rb") as source:
-        shutil.copyfileobj(source, file)
-        file.flush()
-        os.fsync(file.fileno())
-    with to.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != snapshot.manifest.sha256:
-            to.unlink()
-            raise SnapshotNotProven("restore", "the copy is not the snapshot's bytes", state=_NOTHING)
+    with unproven(to, "restore", _NOTHING) as copy:
+        with file_errors(to.parent, "restore", _NOTHING):
+            shutil.copyfile(snapshot.path, copy)
+            copy.chmod(0o600)
+        with copy.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != snapshot.manifest.sha256:
+                raise SnapshotNotProven("restore", "the copy is not the snapshot's bytes", state=_NOTHING)
+        give_name(copy, to, "restore", _NOTHING)
     return Restored(chosen, to, sum(snapshot.manifest.counts.values()))
 
 

@@ -33,11 +33,11 @@ FLAVOURS = (
 )
 
 
-def back(at, form="envelope", key=OLD_KEY, **wish):
+def back(at, form="envelope", key=OLD_KEY, log=None, **wish):
     run = flow(at, rollback_format=form)
     keys = replace(run.deployment.keys, rollback_key=key)
     deployment = replace(run.deployment, keys=keys)
-    return rollback_export(deployment, build_ring(keys), run.run_id, Wish(**wish), run.log.append)
+    return rollback_export(deployment, build_ring(keys), run.run_id, Wish(**wish), log or run.log.append)
 
 
 def rows_of(path, table):

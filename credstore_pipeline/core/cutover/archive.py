@@ -1,6 +1,5 @@
 """The legacy file renamed, or exchanged, while nobody else has it open."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from credstore_pipeline.core.errors import SourceBusy
 from credstore_pipeline.core.source.connect import file_uri
 from credstore_pipeline.core.source.sqlite import sqlite_errors
 from credstore_pipeline.core.source.still_copy import beside
+from credstore_pipeline.core.unproven import sync
 
 ARCHIVED = ".cutover-"
 """What stands between a store's name and a time in the name of its archived file."""
@@ -52,7 +52,7 @@ def rename_store(path: Path, to: Path) -> None:
     """Rename the file with -wal, -shm and -journal, on disk when this returns; to be called while `alone`."""
     move_companions(path, to)
     path.rename(to)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def move_companions(path: Path, to: Path) -> None:
@@ -69,12 +69,3 @@ def drop_companions(path: Path) -> None:
     """Remove -wal, -shm and -journal of a file that is about to go."""
     for end in _COMPANIONS:
         beside(path, end).unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the folder's entries on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,5 @@
 """The new file in the old one's place, while nobody has that open; and back again if what follows fails."""
 
-import errno
 import os
 import shutil
 import sqlite3
@@ -10,13 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from credstore_pipeline.core.cutover.archive import alone, drop_companions, move_companions, sync_folder
+from credstore_pipeline.core.cutover.archive import alone, drop_companions, move_companions
 from credstore_pipeline.core.errors import SourceBusy
 from credstore_pipeline.core.source.connect import file_uri
+from credstore_pipeline.core.unproven import NO_LINKS, sync
 
 ASIDE = ".before-rollback-"
-_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
-"""What a file system answers that has no hard links, or none more."""
 _STOP = "Stop every old container, and launch again."
 
 
@@ -44,7 +42,7 @@ def exchanged(new: Path, store: Path, old: Path) -> Iterator[Exchange]:
     """Put `new` in the store's place, the old file with -wal and -shm aside; back if the block raises.
 
     Args:
-        new: The new file, in the store's folder.
+        new: The new file, on the store's disk.
         store: The store's path.
         old: Where the old file is: at the store's path, or archived, and then it stays.
 
@@ -71,7 +69,7 @@ def exchanged(new: Path, store: Path, old: Path) -> Iterator[Exchange]:
                 _dress(new, real, wal=wal)
                 _leave_aside(real, aside)
             _move(new, real, onto=in_place)
-            sync_folder(real.parent)
+            sync(real.parent)
         yield exchange
     except BaseException:
         if not exchange.stays:
@@ -87,15 +85,14 @@ def _leave_aside(real: Path, aside: Path) -> None:
     try:
         os.link(real, aside)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         # Nobody writes meanwhile: the file is held.
         shutil.copyfile(real, aside)
         _own(aside, real)
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(aside)
     move_companions(real, aside)
-    sync_folder(real.parent)
+    sync(real.parent)
 
 
 def _move(new: Path, real: Path, *, onto: bool) -> None:
@@ -106,7 +103,7 @@ def _move(new: Path, real: Path, *, onto: bool) -> None:
         except FileExistsError:
             raise SourceBusy("source", f"{real} came into being just now", todo=_STOP) from None
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in NO_LINKS:
                 raise
         else:
             new.unlink()
@@ -127,7 +124,7 @@ def _undo(real: Path, aside: Path | None, ours: os.stat_result) -> None:
         drop_companions(real)
         move_companions(aside, real)
         aside.replace(real)
-    sync_folder(real.parent)
+    sync(real.parent)
 
 
 def _dress(new: Path, like: Path, *, wal: bool) -> None:

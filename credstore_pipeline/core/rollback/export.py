@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,10 +29,12 @@ from credstore_pipeline.core.rollback.tags import tags_back
 from credstore_pipeline.core.source.snapshot import Snapshot, prove_snapshot, snapshot_path
 from credstore_pipeline.core.target.connect import make_engine, transaction
 from credstore_pipeline.core.target.lock import take_lock
+from credstore_pipeline.core.unproven import give_name, unproven
 from credstore_pipeline.core.validation.quarantine import RowSealer
 
 Flavour = Literal["source", "orm"]
 LATE = "late_writes"
+_NEW = ".rollback-"
 _AS_THEY_WERE = "Both stores are as they were."
 
 
@@ -147,13 +150,14 @@ def _export(
         "credentials": rows["credentials"].set_column(place, "password", passwords.passwords),
         "credential_tags": back.links,
     }
-    with new_file(path, None if wish.flavour == "orm" else snapshot.path) as file:
-        filled = fill(file, written, held, old)
-        required = {table: required_columns(file, table) for table in filled.shape.tables}
-    log(f"{sum(filled.rows.values())} rows were written in flavour {filled.shape.flavour}, passwords as {form}.")
-    try:
+    kind = escape(name_for(deployment.source.sqlite_path, _NEW).name) + "*" if wish.swap else None
+    with unproven(path, "rollback", _AS_THEY_WERE, kind) as new:
+        with new_file(new, None if wish.flavour == "orm" else snapshot.path) as file:
+            filled = fill(file, written, held, old)
+            required = {table: required_columns(file, table) for table in filled.shape.tables}
+        log(f"{sum(filled.rows.values())} rows were written in flavour {filled.shape.flavour}, passwords as {form}.")
         proven = prove_file(
-            path,
+            new,
             deployment,
             opener,
             run_id,
@@ -168,13 +172,10 @@ def _export(
         losses = refuse_losses([*losses, *proven.losses], wish.allow_loss)
         log(f"{proven.compared} rows were read back from the file, opened, and equal the target's.")
         done = Exported(path, filled.rows, sum(filled.quarantined.values()), proven.compared, tuple(losses))
-        if not wish.swap or cutover is None:
-            return done
-        return _swap(connection, deployment, ring, run_id, done, proven, cutover, log)
-    except BaseException:
-        # A file that is not proven, or is not wanted, must not lie about.
-        path.unlink(missing_ok=True)
-        raise
+        if wish.swap and cutover is not None:
+            return _swap(connection, deployment, ring, run_id, new, done, proven, cutover, log)
+        give_name(new, path, "rollback", _AS_THEY_WERE)
+        return done
 
 
 def _swap(
@@ -182,6 +183,7 @@ def _swap(
     deployment: Deployment,
     ring: KeyRing,
     run_id: str,
+    new: Path,
     done: Exported,
     proven: Proven,
     cutover: Cutover,
@@ -189,7 +191,7 @@ def _swap(
 ) -> Exported:
     """Exchange the files, make the new one the base's source, clear the record, commit; or exchange them back."""
     store = deployment.source.sqlite_path
-    with exchanged(done.path, store, cutover.place(store)) as exchange:
+    with exchanged(new, store, cutover.place(store)) as exchange:
         rebase(connection, deployment, ring, run_id, proven)
         # Inside: whatever fails up to the commit puts the old file back.
         commit(connection, deployment, run_id, exchange, log)
@@ -199,7 +201,7 @@ def _swap(
 
 def _place(deployment: Deployment, run_id: str, wish: Wish) -> Path:
     if wish.swap:
-        path = name_for(deployment.source.sqlite_path, f".rollback-{run_id[:8]}")
+        path = name_for(deployment.source.sqlite_path, f"{_NEW}{run_id[:8]}")
     else:
         path = wish.to or deployment.places.backup_dir / f"rollback-{run_id[:8]}.db"
     if not path.is_absolute() or path.exists() or not path.parent.is_dir():

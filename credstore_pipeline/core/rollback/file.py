@@ -21,8 +21,10 @@ from credstore_pipeline.core.source.connect import file_uri
 from credstore_pipeline.core.source.extract import extract
 from credstore_pipeline.core.source.inspect import SourceShape, TableShape, inspect
 from credstore_pipeline.core.source.sqlite import error_name, sqlite_errors
+from credstore_pipeline.core.unproven import file_errors
 
 Pair = tuple[str, str]
+_REMOVED = "The new file is removed; both stores are as they were."
 
 
 @dataclass
@@ -88,9 +90,10 @@ def new_file(path: Path, snapshot: Path | None) -> Iterator[sqlite3.Connection]:
         snapshot: Whose tables, all of them, it gets; without one, those of the store's own models.
     """
     try:
-        path.touch(mode=0o600, exist_ok=False)
-        if snapshot is not None:
-            shutil.copyfile(snapshot, path)
+        with file_errors(path.parent, "rollback", _REMOVED):
+            path.touch(mode=0o600, exist_ok=False)
+            if snapshot is not None:
+                shutil.copyfile(snapshot, path)
         with _writing(), closing(sqlite3.connect(file_uri(path, "rw"), uri=True, isolation_level=None)) as connection:
             # What is deleted is overwritten with zeros, and no journal keeps it: old rows may hold plaintext passwords.
             connection.execute("PRAGMA secure_delete = ON")
@@ -242,6 +245,6 @@ def _writing() -> Iterator[None]:
         raise ProofFailed(
             "rollback",
             f"the new file does not take a row ({error_name(error)})",
-            state="The new file is removed; both stores are as they were.",
+            state=_REMOVED,
             todo="Try `flavour: orm`, whose tables take what the target holds.",
         ) from None
