@@ -10,7 +10,9 @@ from credstore_pipeline.core.data_key import TargetPurpose, target_subkey
 from credstore_pipeline.core.deployment import Deployment
 from credstore_pipeline.core.errors import CouldNotCheck, Refused, SnapshotNotProven
 from credstore_pipeline.core.keys.ring import KeyRing
-from credstore_pipeline.core.source.retention import discard, snapshot_names
+from credstore_pipeline.core.lease import remove_unheld
+from credstore_pipeline.core.source.partial import SUFFIX
+from credstore_pipeline.core.source.retention import snapshot_names
 from credstore_pipeline.core.source.snapshot import prove_snapshot, snapshot_path
 from credstore_pipeline.core.unproven import file_errors, give_name, unproven
 from credstore_pipeline.core.watching import State
@@ -93,7 +95,7 @@ def require_over(deployment: Deployment, state: State) -> None:
 
 
 def purge_snapshots(deployment: Deployment, state: State, *, keep_last: bool) -> list[str]:
-    """Remove snapshots, and name them.
+    """Remove snapshots, and name them. One that a run works on stays until a later call.
 
     Args:
         deployment: Where they are.
@@ -101,7 +103,6 @@ def purge_snapshots(deployment: Deployment, state: State, *, keep_last: bool) ->
         keep_last: Keep that one: verify, rollback and the check for late writers need it.
     """
     kept = state.last.snapshot_name if state.last and keep_last else None
-    gone = [name for name in snapshot_names(deployment.places.backup_dir) if name != kept]
-    for name in gone:
-        discard(deployment.places.backup_dir, name)
-    return gone
+    folder = deployment.places.backup_dir
+    unwanted = [name for name in snapshot_names(folder) if name != kept]
+    return [name for name in unwanted if remove_unheld(folder / name, folder / f"{name}{SUFFIX}")]

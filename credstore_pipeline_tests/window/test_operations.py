@@ -9,6 +9,8 @@ from threading import Thread
 import dagster as dg
 import pytest
 
+from credstore_pipeline.core.lease import lease_on
+from credstore_pipeline.core.source.retention import snapshot_names
 from credstore_pipeline.core.undo import undo_initial_load
 from credstore_pipeline.definitions import defs
 from credstore_pipeline.failures import NotTold, tell_of_failure
@@ -129,6 +131,18 @@ def test_restore_copies_a_proven_snapshot_and_overwrites_nothing(loaded):
     assert to.stat().st_mode & 0o777 == 0o600
     assert "is taken" in launch(at, "restore", "copy_out", config={"to": str(to)})[2]
     assert "there is no snapshot x" in launch(at, "restore", "copy_out", config={"to": f"{to}2", "snapshot": "x"})[2]
+
+
+def test_purge_leaves_the_snapshot_that_a_run_works_on(ended):
+    at = ended()
+    folder = flow(at).deployment.places.backup_dir
+    name = snapshot_names(folder)[-1]
+    lease = lease_on(folder / name)
+    assert launch(at, "purge", "remove", config={"keep_last_snapshot": False})[0]
+    assert snapshot_names(folder) == [name]
+    lease.release()
+    assert launch(at, "purge", "remove", config={"keep_last_snapshot": False})[0]
+    assert snapshot_names(folder) == []
 
 
 def test_purge_waits_for_the_end_and_keeps_the_last_snapshot(loaded):

@@ -27,7 +27,7 @@ def took_place(deployment: Deployment, run_id: str, where: str, look: Callable[[
         None if nobody can say: the server does not answer, or has not ended that transaction.
     """
     try:
-        return retrying(lambda: asked(deployment, run_id, where, look))
+        return retrying(lambda: asked(deployment, run_id, where, look), after_loss=True)
     except CredstoreError:
         return None
 
