@@ -112,7 +112,8 @@ def _in_window(credstore: Credstore, state: State, seen: Seen) -> dg.SensorResul
 
 
 def _after_cutover(credstore: Credstore, cutover: Cutover, seen: Seen) -> dg.SensorResult:
-    place = cutover.place(credstore.deployment().source.sqlite_path)
+    path = credstore.deployment().source.sqlite_path
+    place, anew = cutover.place(path), cutover.made_anew(path)
     hint = source_hint(place)
     if not hint:
         raise SourceError(
@@ -121,11 +122,13 @@ def _after_cutover(credstore: Credstore, cutover: Cutover, seen: Seen) -> dg.Sen
             todo="Stop the sensor if it was removed on purpose.",
         )
     told = f"The store was {cutover.told}"
+    if anew:
+        hint = f"{hint}, {source_hint(anew)}"
     if hint == seen.hint:
         return _skip(f"{told}; the old file has not changed since it was looked at.", seen)
     digest = digest_of_all(credstore.deployment(), credstore.ring(), place)
     known, seen.hint, seen.digest = seen.digest, hint, digest
-    if digest in (cutover.source_digest, known):
+    if digest in (cutover.source_digest, known) and not anew:
         return _skip(f"{told}; its rows are as they were.", seen)
     request = dg.RunRequest(job_name="watch", tags={"credstore/launched_by": "source_changed_sensor"})
     return dg.SensorResult(run_requests=[request], cursor=seen.write())

@@ -3,17 +3,20 @@
 import logging
 import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
 from credstore_pipeline import sensors
+from credstore_pipeline.core.errors import Refused
 from credstore_pipeline.freshness import freshness
 from credstore_pipeline.schedules import reason_to_skip, resync_schedule
 from credstore_pipeline.sensors import Seen, source_changed_sensor
 from credstore_pipeline_tests.pipeline.flow import flow, source
 from credstore_pipeline_tests.window.conftest import end, environment
+from credstore_pipeline_tests.window.test_rollback import back
 
 HOUR = timedelta(hours=1)
 
@@ -203,6 +206,33 @@ def test_a_late_writer_is_noticed_and_named_by_the_check(loaded, archive):
     assert run.checks == {"no_write_after_cutover": False}
     assert any("1 tags added (id a late one)" in line for line in run.log)
     assert "has not changed since it was looked at" in look(at, seen)[0]
+
+
+def test_a_file_made_anew_at_the_path_of_an_archived_store_is_a_late_write(loaded):
+    """Found with an old container that started again: it wrote to a new file, and `watch` said that no row differs."""
+    at = loaded()
+    archived = end(at, archive=True).archived_as
+    seen = look(at)[1]
+    with closing(sqlite3.connect(archived)) as old, closing(sqlite3.connect(at.store.path)) as new:
+        for (statement,) in old.execute("SELECT sql FROM sqlite_master WHERE sql LIKE 'CREATE TABLE%'"):
+            new.execute(statement)
+        new.execute("INSERT INTO tags (id, name) VALUES ('a late one', 'late')")
+        new.commit()
+    told, seen, _ = look(at, seen)
+    assert told == "watch"
+    run = at.run("watch")
+    assert run.checks == {"no_write_after_cutover": False}
+    assert any(f"A file was made at {at.store.path}" in line for line in run.log)
+    assert "has not changed since it was looked at" in look(at, seen)[0]
+    with sqlite3.connect(at.store.path) as connection:
+        connection.execute("UPDATE tags SET name = 'later'")
+    assert look(at, seen)[0] == "watch"
+    with pytest.raises(Refused, match=r"late_writes: .*made at the store's path.*store\.db"):
+        back(at, swap=True)
+    done = back(at, swap=True, allow_loss=("late_writes",))
+    with closing(sqlite3.connect(done.aside)) as aside:
+        assert aside.execute("SELECT name FROM tags").fetchall() == [("later",)]
+    assert archived.is_file()
 
 
 def test_the_targets_tables_turn_stale_after_four_missed_re_syncs_while_those_are_enabled(monkeypatch):

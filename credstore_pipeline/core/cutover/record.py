@@ -45,6 +45,11 @@ class Cutover:
         archived = self._archived(sqlite_path)
         return archived if archived and (archived.exists() or not sqlite_path.exists()) else sqlite_path
 
+    def made_anew(self, sqlite_path: Path) -> Path | None:
+        """A file at the store's own path although the store was renamed: an old container made it, and writes there."""
+        archived = self._archived(sqlite_path)
+        return sqlite_path if archived and archived.exists() and sqlite_path.exists() else None
+
     def _archived(self, sqlite_path: Path) -> Path | None:
         return sqlite_path.resolve().with_name(Path(self.archived_as).name) if self.archived_as else None
 

@@ -218,17 +218,27 @@ def _place(deployment: Deployment, run_id: str, wish: Wish) -> Path:
 
 def _late(deployment: Deployment, ring: KeyRing, snapshot: Snapshot, cutover: Cutover | None) -> list[Loss]:
     """What somebody wrote into the old file after cutover would be gone with it."""
-    place = cutover.place(deployment.source.sqlite_path) if cutover else None
-    if place is None or not place.exists():
+    if cutover is None:
         return []
+    path = deployment.source.sqlite_path
+    place, anew = cutover.place(path), cutover.made_anew(path)
+    losses = []
+    if anew:
+        losses.append(
+            Loss(LATE, "a file made at the store's path after it was renamed; it is kept aside", (anew.name,))
+        )
+    if not place.exists():
+        return losses
     drift = find_drift(deployment, ring, snapshot.name, place)
-    ids = [
+    ids = tuple(
         f"{table} {row_id}"
         for kind in (drift.added, drift.changed, drift.removed)
         for table, found in kind.items()
         for row_id in found
-    ]
-    return [Loss(LATE, "written into the old file after cutover; it is kept aside", tuple(ids))] if ids else []
+    )
+    if ids:
+        losses.append(Loss(LATE, "written into the old file after cutover; it is kept aside", ids))
+    return losses
 
 
 def _held(connection: Connection, data_key: bytes) -> dict[str, list[tuple[int, str | None, dict[str, Any]]]]:
