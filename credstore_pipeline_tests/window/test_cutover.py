@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import pytest
 
+from credstore_pipeline.cli.standing import standing as standing_of
 from credstore_pipeline.core.cutover.cut_over import cut_over
-from credstore_pipeline.core.cutover.freeze import frozen
+from credstore_pipeline.core.cutover.freeze import frozen, leftover_triggers
 from credstore_pipeline.core.cutover.record import standing_cutover
 from credstore_pipeline.core.cutover.triggers import MESSAGE, triggers
 from credstore_pipeline.core.errors import CredstoreError, CutOver, LoadLocked, Refused, SourceError
@@ -264,7 +265,7 @@ def test_a_read_only_mount_is_refused_by_name_and_nothing_is_frozen(loaded, moun
 HOLD = """
 import sys, time
 from pathlib import Path
-from credstore_pipeline.core.cutover.freeze import frozen
+from credstore_pipeline.core.cutover.freeze import frozen, leftover_triggers
 with frozen(Path(sys.argv[1])) as held:
     held.block_writers()
     print("blocked", flush=True)
@@ -281,6 +282,48 @@ def test_a_run_that_is_killed_between_triggers_and_record_leaves_neither(loaded)
     run.wait()
     await_true(lambda: not triggers_of(at), max_s=60)
     as_before(at)
+
+
+class Crash(Exception):
+    """The run ends here."""
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_triggers_that_a_killed_machine_left_are_named_and_go_as_the_next_cutover_begins(loaded, mode):
+    """Found with a container killed as a whole: old containers were refused while status said that both are live."""
+    at = loaded()
+    with source(at) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+    with pytest.raises(SourceError, match="may refuse the application's writes"), frozen(at.store.path) as held:
+        held.block_writers()
+        held._process.kill()
+    assert len(triggers_of(at)) == 9
+    deployment = flow(at).deployment
+    assert leftover_triggers(at.store.path, at.snapshots) == triggers_of(at)
+    told = standing_of(deployment)["window"]
+    assert "9 triggers of a cutover that was killed refuse the application's writes" in told
+
+    def crash(line):
+        if "is frozen" in line:
+            raise Crash
+
+    with pytest.raises(Crash):
+        end(at, log=crash)
+    as_before(at)
+    assert standing_of(deployment)["window"] == "Both stores are live: no cutover stands."
+
+
+def test_a_cutover_that_comes_second_leaves_the_firsts_triggers(loaded):
+    at = loaded()
+
+    def log(line):
+        if "is expected to take" in line:
+            end(at)
+
+    with pytest.raises(CutOver):
+        end(at, log=log)
+    assert standing(at)
+    assert len(triggers_of(at)) == 9
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])

@@ -95,6 +95,11 @@ def cut_over(
     began, recorded = time.monotonic(), False
     try:
         with frozen(path) as held:
+            with transaction(engine, "cutover") as connection:
+                # Whoever cut over meanwhile held the same lock, and its triggers must stay.
+                refuse_after_cutover(connection)
+            if held.clear_leftovers():
+                log("Triggers were taken away that a killed run had left.")
             log("The store is frozen: a second writer was refused.")
             passed = run_pass(deployment, ring, run_id, log=log)
             blocked = _end(engine, deployment, run_id, passed, held, block_writers=block_writers)
@@ -102,7 +107,7 @@ def cut_over(
             if blocked:
                 held.keep()
     except _Unheard as error:
-        raise CommitUnknown("cutover", error.wrong, state=_UNKNOWN, todo=_LOOK) from None
+        raise CommitUnknown("cutover", error.wrong, state=_UNKNOWN, todo=f"{_LOOK} {error.todo}".rstrip()) from None
     except CredstoreError as error:
         state = _RECORDED if recorded else NOTHING_DONE
         raise type(error)(error.where, error.wrong, state=state, todo=error.todo) from None

@@ -10,13 +10,20 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from credstore_pipeline.core.errors import ProofFailed, SourceBusy, SourceError
-from credstore_pipeline.core.source.connect import file_uri
+from credstore_pipeline.core.cutover.triggers import triggers
+from credstore_pipeline.core.errors import CredstoreError, ProofFailed, SourceBusy, SourceError
+from credstore_pipeline.core.source.connect import file_uri, open_source
 from credstore_pipeline.core.source.sqlite import error_name
 
 WAIT_S = 10.0
 _TODO_MOUNT = (
     "Mount the store's folder read-write for this job, or run the job where it is; until then nothing is frozen."
+)
+
+
+_LEFT = (
+    "The process that held it could not take its triggers back: until the next cutover does, they may refuse the "
+    "application's writes."
 )
 
 
@@ -26,6 +33,14 @@ class Frozen:
     def __init__(self, process: "subprocess.Popen[str]", path: Path) -> None:
         """Speak to the process that holds the lock."""
         self._process, self._path = process, path
+
+    def clear_leftovers(self) -> int:
+        """Take away triggers of a run that was killed with its machine, and tell how many; they are gone for good.
+
+        To be called when it is known, under the lock, that no cutover stands: else they are that one's.
+        """
+        cleared: int = self._ask(do="clear")
+        return cleared
 
     def block_writers(self) -> list[str]:
         """Install triggers that refuse writes; they go again unless `keep` is called. Names the tables."""
@@ -89,14 +104,37 @@ def frozen(path: Path, *, wait_s: float = WAIT_S) -> Iterator[Frozen]:
         _prove(real)
         yield held
         held.release()
+    except CredstoreError as error:
+        if _ended(process):
+            raise
+        raise type(error)(error.where, error.wrong, state=error.state, todo=f"{error.todo} {_LEFT}".strip()) from None
     finally:
-        assert process.stdin
-        assert process.stdout
+        _ended(process)
+
+
+def _ended(process: "subprocess.Popen[str]") -> bool:
+    """Let the process end, and tell whether it could take back what was not kept."""
+    if process.stdin and not process.stdin.closed:
         with suppress(BrokenPipeError):
             process.stdin.close()
-        # It takes the triggers back first, where they were not kept.
-        process.wait()
+    ended = process.wait() == 0
+    if process.stdout:
         process.stdout.close()
+    return ended
+
+
+def leftover_triggers(path: Path, copies: Path) -> list[str]:
+    """Name triggers in the store that refuse writes; where no cutover stands, a run left them that was killed.
+
+    Args:
+        path: The store.
+        copies: As for `open_source`.
+
+    Raises:
+        SourceError: If the store cannot be read.
+    """
+    with open_source(path, copies=copies) as source:
+        return triggers(source.connection)
 
 
 def _prove(path: Path) -> None:

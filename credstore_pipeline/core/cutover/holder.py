@@ -30,9 +30,18 @@ class Holder:
         self._blocked = False
 
     def freeze(self, path: str, wait_s: float) -> None:
-        """Take the write lock; triggers that a killed run left behind go with the first commit."""
+        """Take the write lock."""
         self._connection = sqlite3.connect(file_uri(Path(path), "rw"), uri=True, timeout=wait_s, isolation_level=None)
         self._connection.execute("BEGIN IMMEDIATE")
+
+    def clear(self) -> int:
+        """Take away triggers that a killed run left, on disk when this returns; the lock is held again then."""
+        connection = self._held()
+        cleared = drop_triggers(connection)
+        if cleared:
+            connection.execute("COMMIT")
+            connection.execute("BEGIN IMMEDIATE")
+        return cleared
 
     def block(self) -> list[str]:
         """Install the triggers that refuse writes, commit, and name the tables; undone unless kept."""
