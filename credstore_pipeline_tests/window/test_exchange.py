@@ -3,6 +3,7 @@
 import errno
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -124,3 +125,16 @@ def test_the_second_name_that_a_killed_run_left_is_gone_with_the_next_exchange(f
     (store.parent / "store.db.before-rollback-20200101T000000Z").hardlink_to(store)
     with exchanged(new, store, old) as exchange:
         assert names(store) == ["store.db", exchange.aside.name]
+
+
+def test_what_an_exchange_of_the_same_second_left_aside_stays(files):
+    """Found with a rollback that was killed and launched again at once."""
+    new, store, old = files("one")
+    now = datetime.now(UTC)
+    taken = [f"store.db.before-rollback-{now + timedelta(seconds=s):%Y%m%dT%H%M%SZ}" for s in range(600)]
+    for name in taken:
+        store.with_name(name).write_text("left by another")
+    with exchanged(new, store, old) as exchange:
+        assert exchange.aside.name not in taken
+    assert (says(store), says(exchange.aside)) == ("new", "old")
+    assert {store.with_name(name).read_text() for name in taken} == {"left by another"}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from credstore_pipeline.core.cutover.archive import alone, drop_companions, move_companions
@@ -54,9 +55,7 @@ def exchanged(new: Path, store: Path, old: Path) -> Iterator[Exchange]:
     """
     real = store.resolve()
     in_place = real.exists()
-    aside = name_for(store, f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}") if in_place else old
-    if in_place and aside.exists():
-        raise SourceBusy("source", f"{aside} is taken", todo="Launch again.")
+    aside = _free_name(store) if in_place else old
     exchange = Exchange(aside)
     ours = new.stat()
     # Before the first step: an interrupt or an error may come between any two.
@@ -75,6 +74,13 @@ def exchanged(new: Path, store: Path, old: Path) -> Iterator[Exchange]:
         if not exchange.stays:
             _undo(real, aside if in_place else None, ours)
         raise
+
+
+def _free_name(store: Path) -> Path:
+    """A name with the time in it: an earlier exchange in the same second has left its own file aside."""
+    first = name_for(store, f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    names = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    return first if not first.exists() else next(name for name in names if not name.exists())
 
 
 def _leave_aside(real: Path, aside: Path) -> None:
