@@ -117,7 +117,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop the server, ending every connection; whoever was in a transaction is rolled back."""
-        pid = self.pid
+        pid = self.pid if self.is_running() else None
         for mode in ("fast", "immediate"):
             # Asked before each: pg_ctl signals whatever process has the number.
             if self.is_running():

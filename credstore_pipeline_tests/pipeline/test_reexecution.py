@@ -39,6 +39,7 @@ def let_proofs_pass(at):
     at.sql("DROP TRIGGER fail ON credstore_sync.verified")
 
 
+@pytest.mark.ci
 def test_all_steps_executed_again_load_what_changed_since(at):
     """The load found Dagster's root run in its books, took that for its own, loaded nothing and was green."""
     rename_all(at, "before")
