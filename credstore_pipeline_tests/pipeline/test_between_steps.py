@@ -37,6 +37,7 @@ def re_execute(at, run_id):
         return dg.execute_job(dg.reconstructable(migrate), instance=instance, reexecution_options=options).success
 
 
+@pytest.mark.ci
 def test_a_re_execution_writes_beside_what_a_killed_process_of_the_same_number_left(lab):
     """Found failing with FileExistsError: a restarted container counts its processes from 1 again."""
     at = lab("lost_env")
@@ -49,6 +50,7 @@ def test_a_re_execution_writes_beside_what_a_killed_process_of_the_same_number_l
         assert re_execute(at, refused.run_id)
 
 
+@pytest.mark.ci
 def test_what_a_re_execution_reads_is_not_removed_by_another_run(lab):
     """Found removed under its hands: the first run was over, and only what a run wrote was held."""
     at = lab("setup_plain")
